@@ -1,0 +1,57 @@
+"""What the papers know about training transformers, as parts that plug into `transformers.Trainer`.
+
+Public names are imported on first use: `import hf_strategies` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from hf_strategies.version import __version__
+
+if TYPE_CHECKING:
+    from hf_strategies.callbacks.console import ConsoleCallback
+    from hf_strategies.callbacks.event_log import EventLogCallback
+    from hf_strategies.callbacks.samples import SamplePrinterCallback
+    from hf_strategies.callbacks.throughput import ThroughputCallback
+    from hf_strategies.optimizers import OPTIMIZERS, OptimizerFactory, create_optimizer
+    from hf_strategies.schedulers import SCHEDULERS, create_scheduler
+    from hf_strategies.training import StrategyMixin, StrategyTrainer
+
+_ROOM_OF = {
+    "ConsoleCallback": "callbacks.console",
+    "EventLogCallback": "callbacks.event_log",
+    "SamplePrinterCallback": "callbacks.samples",
+    "ThroughputCallback": "callbacks.throughput",
+    "OPTIMIZERS": "optimizers",
+    "OptimizerFactory": "optimizers",
+    "create_optimizer": "optimizers",
+    "SCHEDULERS": "schedulers",
+    "create_scheduler": "schedulers",
+    "StrategyMixin": "training",
+    "StrategyTrainer": "training",
+}
+
+__all__ = [
+    "ConsoleCallback",
+    "EventLogCallback",
+    "OPTIMIZERS",
+    "OptimizerFactory",
+    "SCHEDULERS",
+    "SamplePrinterCallback",
+    "StrategyMixin",
+    "StrategyTrainer",
+    "ThroughputCallback",
+    "__version__",
+    "create_optimizer",
+    "create_scheduler",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_ROOM_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
