@@ -1,0 +1,87 @@
+"""Look at the shelves.
+
+python -m hf_strategies list                 every shelf
+python -m hf_strategies list optimizers      one of them
+python -m hf_strategies show muon            one strategy
+python -m hf_strategies show pretrain        one recipe
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+
+from hf_strategies.arguments.layers import find_recipe, recipe_names, recipe_summary
+from hf_strategies.callbacks import CALLBACKS
+from hf_strategies.errors import UserError, did_you_mean
+from hf_strategies.models import ARCHITECTURES
+from hf_strategies.optimizers import OPTIMIZERS
+from hf_strategies.registry import Entry, Registry
+from hf_strategies.reports.terminal import format_table, format_value
+from hf_strategies.schedulers import SCHEDULERS
+
+SHELVES: dict[str, Registry] = {
+    "architectures": ARCHITECTURES,
+    "callbacks": CALLBACKS,
+    "optimizers": OPTIMIZERS,
+    "schedulers": SCHEDULERS,
+}
+
+
+def list_shelves(names: Sequence[str]) -> Iterator[str]:
+    """Yield a table per shelf, or the names of the recipes.
+
+    Raises:
+        UserError: There is no such shelf.
+    """
+    known = [*SHELVES, "recipes"]
+    for name in names or known:
+        if name in SHELVES:
+            rows = [(entry.name, entry.summary) for entry in SHELVES[name]]
+        elif name == "recipes":
+            rows = [(recipe, recipe_summary(recipe)) for recipe in recipe_names()]
+        else:
+            raise UserError(f"unknown shelf {name!r}{did_you_mean(name, known)} (known: {', '.join(known)})")
+        table = format_table(rows)
+        yield f"{name}\n" + "\n".join(f"  {line}" for line in table.splitlines()) + "\n"
+
+
+def show(name: str) -> Iterator[str]:
+    """Yield what is known about one strategy or recipe; a name may stand on several shelves.
+
+    Raises:
+        UserError: No shelf has it.
+    """
+    found = [(kind, shelf[name]) for kind, shelf in SHELVES.items() if name in shelf]
+    if not found and name not in recipe_names():
+        known = [entry.name for shelf in SHELVES.values() for entry in shelf] + recipe_names()
+        raise UserError(f"nothing is called {name!r}{did_you_mean(name, known)}")
+    for kind, entry in found:
+        yield _describe(kind.removesuffix("s"), entry)
+    if name in recipe_names():
+        yield find_recipe(name).read_text(encoding="utf-8")
+
+
+def _describe(kind: str, entry: Entry) -> str:
+    rows = [("summary", entry.summary), ("paper", entry.paper), *entry.facts.items()]
+    listed = [f"  {name.replace('_', ' ')}: {format_value(value)}" for name, value in rows if value != ""]
+    return "\n".join([f"{kind} {entry.name}", *listed]) + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if words[:1] == ["list"]:
+            print("\n".join(list_shelves(words[1:])))
+        elif words[:1] == ["show"] and len(words) == 2:
+            print("\n".join(show(words[1])))
+        else:
+            print(__doc__)
+            return 0 if words in ([], ["--help"], ["-h"]) else 2
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

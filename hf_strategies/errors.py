@@ -1,0 +1,28 @@
+"""Errors that a user can meet, each with the exit code of the script that ends on it."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake in what the user asked for: shown as plain text, without a traceback, with exit code 2."""
+
+    exit_code = 2
+
+
+class MissingPackageError(UserError, ImportError):
+    """An optional package is not installed; the message is the line that installs it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs the package {package}: pip install 'hf_strategies[{extra}]'")
+
+
+def did_you_mean(word: object, known: Iterable[object]) -> str:
+    """Return `, did you mean 'x'?` for the known name nearest to `word`, or nothing when none is near."""
+    near = difflib.get_close_matches(str(word), list(map(str, known)), n=1)
+    return f", did you mean {near[0]!r}?" if near else ""
+
+
+def first_line(error: BaseException) -> str:
+    """Return what another library's error says, on one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,77 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, TrainingArguments
+
+VOCAB = 258  # 256 bytes, end, pad
+REAL_DATA = Path(os.environ.get("HF_STRATEGIES_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+
+@pytest.fixture
+def tiny_lm() -> LlamaForCausalLM:
+    """A two-layer random model; the same weights in every test."""
+    torch.manual_seed(0)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=VOCAB,
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            max_position_embeddings=32,
+            pad_token_id=257,
+            eos_token_id=256,
+            bos_token_id=None,
+        )
+    )
+
+
+@pytest.fixture
+def token_rows() -> list[dict[str, torch.Tensor]]:
+    rows = torch.randint(0, 256, (32, 16), generator=torch.Generator().manual_seed(0))
+    return [{"input_ids": row, "labels": row} for row in rows]
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    vocabulary = {symbol: i for i, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    vocabulary |= {"<end>": 256, "<pad>": 257}
+    tokenizer = Tokenizer(models.BPE(vocabulary, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", pad_token="<pad>")
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    def build(**changes) -> TrainingArguments:
+        settings = {
+            "max_steps": 4,
+            "logging_steps": 1,
+            "per_device_train_batch_size": 4,
+            "per_device_eval_batch_size": 4,
+            "use_cpu": True,
+            "report_to": "none",
+            "disable_tqdm": True,
+            "save_strategy": "no",
+        }
+        return TrainingArguments(tmp_path / "out", **{**settings, **changes})
+
+    return build
+
+
+@pytest.fixture
+def real_data():
+    """Return the path of a real file or folder, or skip the test where it is not there."""
+
+    def find(name: str) -> Path:
+        path = REAL_DATA / name
+        if not path.exists():
+            pytest.skip(f"no real data at {path}: set HF_STRATEGIES_DATA to its folder")
+        return path
+
+    return find

@@ -1,0 +1,43 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hf_strategies.__main__ import main
+
+
+def test_list_shows_every_shelf(capsys):
+    assert main(["list"]) == 0
+    shown = capsys.readouterr().out
+    for name in ("architectures", "callbacks", "optimizers", "schedulers", "recipes", "transformer_pp", "muon"):
+        assert name in shown
+
+
+def test_show_tells_what_is_known_about_one_entry(capsys):
+    assert main(["show", "lion"]) == 0
+    shown = capsys.readouterr().out
+    assert "optimizer lion" in shown
+    assert "https://arxiv.org/abs/2302.06675" in shown
+    assert main(["show", "pretrain"]) == 0
+    assert "architecture: transformer_pp" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [(["list", "optimisers"], "did you mean 'optimizers'"), (["show", "moun"], "did you mean 'muon'")],
+)
+def test_a_typo_is_answered(words, complaint, capsys):
+    assert main(words) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_anything_else_prints_the_manual(capsys):
+    assert main(["--help"]) == 0
+    assert main(["sing"]) == 2
+    assert capsys.readouterr().out.count("python -m hf_strategies list") == 4
+
+
+def test_it_runs_as_a_module_without_importing_torch():
+    code = "import sys, hf_strategies.__main__ as m; m.main(['list']); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1], capture_output=True)
