@@ -1,0 +1,1 @@
+"""What is true only across ranks: their number, their devices, and what sharding does to a parameter."""
