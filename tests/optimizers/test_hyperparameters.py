@@ -1,0 +1,58 @@
+import subprocess
+import sys
+
+import pytest
+
+from hf_strategies.errors import UserError
+from hf_strategies.optimizers import check_optimizer_settings
+from hf_strategies.optimizers.hyperparameters import check_ranges
+
+
+@pytest.mark.parametrize(
+    "hyper",
+    [
+        {"lr": -1e-3},
+        {"lr": float("nan")},
+        {"lr": float("inf")},
+        {"lr": "fast"},
+        {"weight_decay": -0.1},
+        {"betas": (0.9, 1.0)},
+        {"betas": (0.9,)},
+        {"betas": 0.9},
+        {"momentum": 1.0},
+        {"scaling": "rsm"},
+        {"adamw_lr": -1.0},
+    ],
+    ids=str,
+)
+def test_absurd_values_are_refused_by_name(hyper):
+    ((name, _),) = hyper.items()
+    with pytest.raises(UserError, match=f"^{name} must be "):
+        check_ranges(**hyper)
+
+
+def test_what_yaml_and_json_can_write_is_accepted():
+    check_ranges(lr=0, weight_decay=0.1, betas=[0.9, 0.95], adamw_lr=None, momentum=0)
+
+
+def test_an_unknown_setting_is_answered_with_the_nearest_one():
+    with pytest.raises(UserError, match="'muon' has no setting 'momentm', did you mean 'momentum'"):
+        check_optimizer_settings("muon", {"momentm": 0.9})
+
+
+def test_a_known_setting_is_held_to_its_range():
+    with pytest.raises(UserError, match=r"betas must be two numbers in \[0, 1\), got \[0.9, 1\]"):
+        check_optimizer_settings("adamw", {"betas": [0.9, 1]})
+
+
+def test_the_learning_rate_is_no_setting_of_its_own():
+    with pytest.raises(UserError, match=r"has no setting 'lr' .*known: betas, eps"):
+        check_optimizer_settings("adamw", {"lr": 1e-3})
+
+
+def test_settings_are_checked_without_torch():
+    program = (
+        "import sys; from hf_strategies.optimizers import check_optimizer_settings\n"
+        "check_optimizer_settings('muon', {'momentum': 0.9}); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
