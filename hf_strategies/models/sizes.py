@@ -1,0 +1,80 @@
+"""How large a model is: which sizes an architecture has, what those left out are, and whether they fit together."""
+
+from collections.abc import Mapping
+
+from hf_strategies.errors import UserError
+from hf_strategies.models.shelf import ARCHITECTURES
+
+HEAD_SIZE = 64  # of every published decoder family up to about 1 B parameters
+DEFAULT_WIDTH, DEFAULT_DEPTH = 256, 6
+MULTIPLE = 32  # feed-forward widths are rounded up to it: matrix kernels like whole tiles
+
+
+def resolve_sizes(architecture: str, given: Mapping[str, int | None]) -> tuple[dict[str, int], list[str]]:
+    """Complete the sizes of an architecture.
+
+    Args:
+        architecture: A name on the shelf.
+        given: The sizes that somebody asked for; None for the others.
+
+    Returns:
+        Every size that the architecture has, and the names of the given ones that it does not have.
+
+    Raises:
+        UserError: Sizes that are not positive, or do not divide.
+    """
+    entry = ARCHITECTURES[architecture]
+    wanted = {name: value for name, value in given.items() if value is not None}
+    unused = [name for name in wanted if name not in entry.facts["sizes"]]
+    for name, value in wanted.items():
+        if value < 1:
+            raise UserError(f"{name} must be at least 1, got {value}")
+    width = wanted.get("hidden_size", DEFAULT_WIDTH)
+    heads = wanted.get("num_attention_heads", max(1, width // HEAD_SIZE))
+    derived = {
+        "hidden_size": width,
+        "num_hidden_layers": DEFAULT_DEPTH,
+        "num_attention_heads": heads,
+        "num_key_value_heads": heads,
+        "intermediate_size": -(-int(width * entry.facts["feed_forward_ratio"]) // MULTIPLE) * MULTIPLE,
+    }
+    sizes = {name: wanted.get(name, derived[name]) for name in entry.facts["sizes"]}
+    check_sizes(sizes, rotary=entry.facts["rotary"])
+    return sizes, unused
+
+
+def check_sizes(sizes: Mapping[str, int], *, rotary: bool) -> None:
+    """Refuse widths and heads that do not divide.
+
+    Args:
+        sizes: At least `hidden_size` and `num_attention_heads`.
+        rotary: Whether positions are rotations of pairs of dimensions, which needs heads of even size.
+
+    Raises:
+        UserError: With the nearest head counts that would do.
+    """
+    width, heads = sizes["hidden_size"], sizes["num_attention_heads"]
+    key_value_heads = sizes.get("num_key_value_heads", heads)
+    if width % heads:
+        raise UserError(
+            f"hidden_size {width} is not divisible by num_attention_heads {heads}; nearest that divide: "
+            + " and ".join(map(str, nearest_divisors(width, heads)))
+        )
+    if rotary and (width // heads) % 2:
+        raise UserError(
+            f"hidden_size {width} over num_attention_heads {heads} gives heads of odd size {width // heads}; "
+            "rotary positions pair the dimensions of a head, so its size must be even"
+        )
+    if heads % key_value_heads:
+        raise UserError(
+            f"num_attention_heads {heads} is not divisible by num_key_value_heads {key_value_heads}; nearest that "
+            "divide: " + " and ".join(map(str, nearest_divisors(heads, key_value_heads)))
+        )
+
+
+def nearest_divisors(number: int, wanted: int) -> list[int]:
+    """Return the divisors of `number` just below and just above `wanted`."""
+    divisors = [candidate for candidate in range(1, number + 1) if number % candidate == 0]
+    below = [candidate for candidate in divisors if candidate < wanted]
+    above = [candidate for candidate in divisors if candidate > wanted]
+    return below[-1:] + above[:1]
