@@ -1,0 +1,271 @@
+"""From what the user named to blocks of tokens: the one function that scripts call."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from hf_strategies.data.cache import built_once, digest
+from hf_strategies.data.corpus import TRAIN, VALIDATION, Corpus
+from hf_strategies.data.documents import BrokenRecords
+from hf_strategies.data.framing import Framing
+from hf_strategies.data.packing import PackedBlocks
+from hf_strategies.data.sources import TextSource
+from hf_strategies.data.streaming import StreamingBlocks
+from hf_strategies.data.token_stream import TokenStream, id_type
+from hf_strategies.data.tokenization import write_streams
+from hf_strategies.data.tokenizers import TokenizerRequest, train_tokenizer
+from hf_strategies.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+FORMAT_VERSION = "2"  # of what lies in the cache
+TOKENIZER_TRAINING_BYTES = 1 << 27  # a tokenizer learns from the first 128 MB; more changes few of its merges
+STREAMED_EVAL_BLOCKS = 256  # evaluated on, from a stream whose validation side has no end that is known
+LONG_TOKEN = 8  # bytes; a guess on the high side of what a token holds on average
+
+
+class SideCounts(NamedTuple):
+    """One side of the split: its documents, their text in bytes of UTF-8, and its tokens."""
+
+    documents: int
+    bytes: int
+    tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparationReport:
+    """What the preparation found.
+
+    Args:
+        sides: Counts by side; a streamed training side is not counted.
+        broken: Lines about records that were skipped, or nothing.
+        from_cache: Nothing had to be tokenized.
+        seconds: How long the preparation took.
+    """
+
+    sides: dict[str, SideCounts]
+    broken: str
+    from_cache: bool
+    seconds: float
+
+    @property
+    def bytes_per_token(self) -> float:
+        counted = self.sides.values()
+        return sum(side.bytes for side in counted) / sum(side.tokens for side in counted)
+
+    def summary(self) -> str:
+        """A line per side, one for the whole, and what was skipped."""
+        lines = [
+            f"{name}: {side.documents:,} documents, {side.bytes:,} bytes, {side.tokens:,} tokens"
+            for name, side in self.sides.items()
+        ]
+        how = "read from the cache" if self.from_cache else "tokenized"
+        lines.append(f"{self.bytes_per_token:.2f} bytes per token; {how} in {self.seconds:.1f} s")
+        return "\n".join([*lines, self.broken] if self.broken else lines)
+
+
+@dataclass(frozen=True)
+class PreparedText:
+    """Blocks for training and evaluation, the tokenizer that made them, and the report."""
+
+    tokenizer: PreTrainedTokenizerBase
+    train: PackedBlocks | StreamingBlocks
+    validation: PackedBlocks
+    report: PreparationReport
+
+
+def prepare_text(
+    train: TextSource,
+    validation: TextSource | None = None,
+    *,
+    tokenizer: PreTrainedTokenizerBase | TokenizerRequest,
+    block_size: int,
+    validation_share: float = 0.05,
+    max_broken_share: float = 0.01,
+    max_train_blocks: int | None = None,
+    max_eval_blocks: int | None = None,
+    isolate_documents: bool = False,
+    streaming: bool = False,
+    num_workers: int | None = None,
+    show_progress: bool = False,
+) -> PreparedText:
+    """Read, split, tokenize and pack text; a second call with the same content reads the cache.
+
+    Every rank may call it: one prepares, the others wait for its files and map them.
+
+    Args:
+        train: Training text; `TextSource()` is the embedded corpus.
+        validation: Validation text (see `Corpus`).
+        tokenizer: A tokenizer, or a request to train one on the training side.
+        block_size: Tokens per block.
+        validation_share: Share of documents held out where there is no validation text, in (0, 1); 0.05 holds out
+            0.5 MB of the embedded corpus.
+        max_broken_share: Largest share of broken records that is skipped over, in [0, 1].
+        max_train_blocks: Train on so many blocks at most; a streaming run is bounded by its steps instead.
+        max_eval_blocks: Evaluate on so many blocks at most; None takes all, or 256 when streaming.
+        isolate_documents: Keep attention within documents.
+        streaming: Read and tokenize the training side while training; only the validation side lies in the cache.
+        num_workers: Processes that tokenize; None takes all cores.
+        show_progress: Show progress bars; true on one rank only.
+
+    Raises:
+        UserError: Nothing to read, not UTF-8, no such column, too many broken records, a side smaller than one block,
+            a tokenizer without an end of text or without a tokenizer.json, a cache that cannot be written.
+    """
+    started = time.perf_counter()
+    if streaming and max_train_blocks is not None:
+        raise UserError("max_train_samples does not go with streaming: bound the run with max_steps")
+    corpus = Corpus(train, validation, validation_share=validation_share, streaming=streaming)
+    identity = None if streaming else corpus.identity()
+    if isinstance(tokenizer, TokenizerRequest):
+        tokenizer = _trained_tokenizer(corpus, identity, tokenizer, show_progress)
+    maker = _BlockMaker(tokenizer, block_size, isolate_documents, max_broken_share, num_workers, show_progress)
+
+    train_blocks: PackedBlocks | StreamingBlocks
+    if identity is None:
+        max_eval_blocks = STREAMED_EVAL_BLOCKS if max_eval_blocks is None else max_eval_blocks
+        max_bytes = max_eval_blocks * block_size * LONG_TOKEN
+        held_out = list(corpus.validation_texts(BrokenRecords(max_broken_share), max_bytes))
+        written = maker.write(
+            digest(held_out), lambda _: ((VALIDATION, text) for text in held_out), sides=(VALIDATION,)
+        )
+        train_blocks = maker.stream(corpus)
+    else:
+        written = maker.write(identity, corpus.read, sides=(TRAIN, VALIDATION), num_bytes=corpus.num_bytes())
+        train_blocks = maker.pack(written.streams[TRAIN], "training", max_train_blocks)
+    validation_blocks = maker.pack(written.streams[VALIDATION], "validation", max_eval_blocks)
+
+    report = PreparationReport(
+        sides={
+            side: SideCounts(stream.num_documents, stream.num_bytes, len(stream.ids))
+            for side, stream in written.streams.items()
+        },
+        broken=written.broken.summary(),
+        from_cache=written.from_cache,
+        seconds=time.perf_counter() - started,
+    )
+    return PreparedText(tokenizer, train_blocks, validation_blocks, report)
+
+
+class _WrittenStreams(NamedTuple):
+    streams: dict[str, TokenStream]
+    broken: BrokenRecords
+    from_cache: bool
+
+
+class _BlockMaker:
+    """Tokenizes texts, writes them to the cache and packs them, both sides with one tokenizer and one block size."""
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        block_size: int,
+        isolate_documents: bool,
+        max_broken_share: float,
+        num_workers: int | None,
+        show_progress: bool,
+    ) -> None:
+        if not tokenizer.is_fast:
+            raise UserError(
+                f"{type(tokenizer).__name__} has no tokenizer.json to encode with; "
+                "name a tokenizer that has one, or train one here (bpe, bytes or chars)"
+            )
+        self.framing = Framing.of(tokenizer)
+        self.tokenizer_json = tokenizer.backend_tokenizer.to_str()
+        self.dtype = id_type(len(tokenizer))
+        self.pad_token_id = self.framing.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        self.block_size = block_size
+        self.isolate_documents = isolate_documents
+        self.max_broken_share = max_broken_share
+        self.num_workers = num_workers
+        self.show_progress = show_progress
+
+    def write(
+        self,
+        identity: str,
+        read: Callable[[BrokenRecords], Iterable[tuple[str, str]]],
+        *,
+        sides: tuple[str, ...],
+        num_bytes: int | None = None,
+    ) -> _WrittenStreams:
+        """Tokenize what `read` yields, unless documents of the same identity were tokenized like this before."""
+
+        def build(folder: Path) -> None:
+            broken = BrokenRecords(self.max_broken_share)
+            write_streams(
+                read(broken),
+                folder,
+                sides=sides,
+                framing=self.framing,
+                tokenizer_json=self.tokenizer_json,
+                dtype=self.dtype,
+                num_workers=self.num_workers,
+                num_bytes=num_bytes,
+                show_progress=self.show_progress,
+            )
+            (folder / "records.json").write_text(json.dumps(asdict(broken)))
+
+        key = digest([FORMAT_VERSION, identity, self.tokenizer_json, repr(self.framing)])
+        folder, from_cache = built_once("tokens", key, build)
+        counted = json.loads((folder / "records.json").read_text())
+        broken = BrokenRecords(**{**counted, "max_share": self.max_broken_share})
+        broken.check()  # whoever wrote them may have allowed more
+        return _WrittenStreams({side: TokenStream.open(folder / side) for side in sides}, broken, from_cache)
+
+    def pack(self, stream: TokenStream, name: str, max_blocks: int | None) -> PackedBlocks:
+        return PackedBlocks(
+            stream,
+            self.block_size,
+            pad_token_id=self.pad_token_id,
+            bos_token_id=self.framing.bos_token_id,
+            isolate_documents=self.isolate_documents,
+            max_blocks=max_blocks,
+            name=name,
+        )
+
+    def stream(self, corpus: Corpus) -> StreamingBlocks:
+        broken = BrokenRecords(self.max_broken_share)
+
+        def read_texts(start: int) -> Iterator[str]:
+            broken.restart()
+            yield from islice(corpus.training_texts(broken), start, None)
+            broken.check()
+
+        return StreamingBlocks(
+            read_texts,
+            self.tokenizer_json,
+            self.framing,
+            self.block_size,
+            pad_token_id=self.pad_token_id,
+            isolate_documents=self.isolate_documents,
+            broken=broken,
+        )
+
+
+def _trained_tokenizer(
+    corpus: Corpus, identity: str | None, request: TokenizerRequest, show_progress: bool
+) -> PreTrainedTokenizerBase:
+    """Train the tokenizer, or find it in the cache; a stream is known by its name and its beginning."""
+    # Broken records are judged where the text is tokenized, not here.
+    sample = partial(corpus.training_texts, BrokenRecords(max_share=1.0), TOKENIZER_TRAINING_BYTES)
+
+    def build(folder: Path) -> None:
+        trained = train_tokenizer(request.kind, sample(), request.vocab_size, show_progress=show_progress)
+        trained.save_pretrained(folder)
+
+    content = corpus.sample_identity() if identity is None else identity
+    folder, _ = built_once(
+        "tokenizers", digest([FORMAT_VERSION, content, request.kind, str(request.vocab_size)]), build
+    )
+
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast.from_pretrained(folder)

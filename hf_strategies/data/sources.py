@@ -1,0 +1,262 @@
+"""Where text comes from: files, data sets of the host library, or the embedded corpus; all of them yield documents."""
+
+import glob
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from hf_strategies.data.cache import digest, file_digest
+from hf_strategies.data.compression import COMPRESSIONS
+from hf_strategies.data.documents import BrokenRecords, Document
+from hf_strategies.data.readers import (
+    BinaryFileError,
+    Broken,
+    check_column,
+    format_suffix,
+    is_one_document,
+    read_file,
+    text_of,
+)
+from hf_strategies.data.standard_library import standard_library_documents, standard_library_files
+from hf_strategies.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSource:
+    """What the user named; neither files nor a data set means the embedded corpus.
+
+    Args:
+        files: Files, globs or folders (read recursively, hidden files left out); a file that several of them name is
+            read once.
+        dataset_name: A data set's Hub name, or its local folder.
+        dataset_config_name: Configuration of that data set.
+        text_column: Column or JSON key that holds the text.
+    """
+
+    files: tuple[str, ...] = ()
+    dataset_name: str | None = None
+    dataset_config_name: str | None = None
+    text_column: str = "text"
+
+    def __post_init__(self) -> None:
+        if self.files and self.dataset_name:
+            raise UserError(f"give files ({self.files[0]}) or a data set ({self.dataset_name}), not both")
+
+
+class Documents(Protocol):
+    """A source that was found: it can be named by its content and read as often as needed.
+
+    Args:
+        name: Where it lies, as the user would say it.
+    """
+
+    name: str
+
+    def identity(self) -> str:
+        """Return a digest that changes when the documents do; not to be had of a streaming data set."""
+
+    def num_bytes(self) -> int | None:
+        """Return the size of the text, roughly, or None where only reading would tell."""
+
+    def read(self, broken: BrokenRecords) -> Iterator[Document]:
+        """Yield the documents in a fixed order; empty texts are left out."""
+
+
+class FileDocuments:
+    """Documents in local files.
+
+    Raises:
+        UserError: A pattern matches nothing, or a file is missing, empty or unreadable (naming it).
+    """
+
+    def __init__(self, patterns: tuple[str, ...], text_column: str) -> None:
+        self.name = " ".join(patterns)
+        self.text_column = text_column
+        self.named = {Path(pattern).expanduser() for pattern in patterns}
+        self.paths_by_place: dict[Path, Path] = {}
+        for path in (path for pattern in patterns for path in _matching_files(pattern)):
+            self.paths_by_place.setdefault(path.resolve(), path)
+        self.paths = list(self.paths_by_place.values())
+
+    def identity(self) -> str:
+        contents = [part for path in self.paths for part in (format_suffix(path), file_digest(path))]
+        return digest(["files", self.text_column, *contents])
+
+    def num_bytes(self) -> int | None:
+        if any(path.suffix.lower() in (*COMPRESSIONS, ".parquet") for path in self.paths):
+            return None
+        return sum(path.stat().st_size for path in self.paths)
+
+    def read(self, broken: BrokenRecords) -> Iterator[Document]:
+        for path in self.paths:
+            yield from self._read_file(path, broken)
+
+    def _read_file(self, path: Path, broken: BrokenRecords) -> Iterator[Document]:
+        try:
+            for row, text in read_file(path, self.text_column):
+                yield from _document(text, str(path), row, broken)
+        except UserError as error:
+            if path in self.named or not is_one_document(path):
+                raise
+            if isinstance(error, BinaryFileError):
+                broken.binary(str(path))
+            else:
+                broken.broken(str(path), 1, str(error).partition(": ")[2])
+
+
+class StandardLibraryDocuments:
+    """The embedded corpus."""
+
+    name = "standard library"
+
+    def identity(self) -> str:
+        return digest(["standard library", *map(file_digest, standard_library_files())])
+
+    def num_bytes(self) -> int | None:
+        return sum(path.stat().st_size for path in standard_library_files())
+
+    def read(self, broken: BrokenRecords) -> Iterator[Document]:
+        for document in standard_library_documents():
+            yield from _document(*document, broken)
+
+
+class DatasetDocuments:
+    """Documents in one split of a data set of the host library, on disk or streaming."""
+
+    def __init__(self, split: Any, source: TextSource) -> None:
+        self.split = split
+        self.name = str(source.dataset_name)
+        self.text_column = source.text_column
+
+    @cached_property
+    def _texts(self) -> Any:
+        """The split with its text column only; a streaming split may not know its columns before it is read."""
+        found = self.split.column_names
+        if not found:
+            found = next((list(record) for _, record in self._rows(self.split)), [])
+        check_column(self.name, self.text_column, found)
+        return self.split.select_columns([self.text_column])
+
+    def identity(self) -> str:
+        return digest(["dataset", self.text_column, self.split._fingerprint])
+
+    def num_bytes(self) -> int | None:
+        return None
+
+    def read(self, broken: BrokenRecords) -> Iterator[Document]:
+        for row, record in self._rows(self._texts):
+            yield from _document(text_of(record[self.text_column], self.text_column), self.name, row, broken)
+
+    def _rows(self, split: Any) -> Iterator[tuple[int, dict]]:
+        row = 0
+        try:
+            for row, record in enumerate(split, start=1):
+                yield row, record
+        except Exception as error:  # the network, a damaged shard: whatever goes wrong in there
+            raise UserError(f"data set {self.name!r} cannot be read after row {row:,}: {_reason(error)}") from error
+
+
+def find_documents(source: TextSource, *, streaming: bool = False) -> tuple[Documents, Documents | None]:
+    """Find what a source names.
+
+    Args:
+        source: What the user named.
+        streaming: Read a data set while it is used instead of downloading it first; local files never need that.
+
+    Returns:
+        The documents, and those of the split "validation" where the source is a data set that has one.
+
+    Raises:
+        UserError: Nothing is there, or it cannot be read; names the file, pattern or data set.
+    """
+    if source.dataset_name:
+        splits = _load_splits(source, streaming)
+        if "train" not in splits:
+            raise UserError(f"{source.dataset_name}: no split 'train' (splits: {', '.join(map(str, splits))})")
+        held_out = splits.get("validation")
+        validation = None if held_out is None else DatasetDocuments(held_out, source)
+        return DatasetDocuments(splits["train"], source), validation
+    if source.files:
+        return FileDocuments(source.files, source.text_column), None
+    return StandardLibraryDocuments(), None
+
+
+def _load_splits(source: TextSource, streaming: bool) -> dict[str, Any]:
+    import datasets
+
+    folder = Path(str(source.dataset_name))
+    try:
+        if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
+            saved = datasets.load_from_disk(str(folder))
+        else:
+            saved = datasets.load_dataset(source.dataset_name, source.dataset_config_name, streaming=streaming)
+    except Exception as error:  # whatever goes wrong in there, the user's line is the name
+        raise UserError(f"data set {source.dataset_name!r} cannot be loaded: {_reason(error)}") from error
+    return saved if isinstance(saved, dict) else {"train": saved}
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def _matching_files(pattern: str) -> list[Path]:
+    path = Path(pattern).expanduser()
+    try:
+        files = _files_at(path)
+        for found in files:
+            found.open("rb").close()
+    except OSError as error:
+        raise UserError(f"{error.filename or pattern}: cannot be read: {error.strerror}") from error
+    if not files:
+        raise UserError(f"{pattern}: no files" if path.is_dir() else f"{pattern}: no such file, and no files match it")
+    return files
+
+
+def _files_at(path: Path) -> list[Path]:
+    """List the files that a path or glob names, sorted; empty ones are left out unless named themselves."""
+    if path.is_file():
+        if not path.stat().st_size:
+            raise UserError(f"{path}: the file is empty")
+        return [path]
+    if path.is_dir():
+        matches = _files_under(path)
+    elif path.exists():
+        raise UserError(f"{path}: not a regular file; it must be read more than once")
+    else:
+        matches = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207 - the pattern may be absolute
+    return sorted(found for found in matches if found.is_file() and found.stat().st_size)
+
+
+def _files_under(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder and in those below it, also behind links, hidden ones left out."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    visited = set()
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+        stat = Path(place).stat()
+        if (stat.st_dev, stat.st_ino) in visited:  # a link that leads back
+            folders.clear()
+            continue
+        visited.add((stat.st_dev, stat.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(place, name) for name in names if not name.startswith("."))
+
+
+def _document(text: str | Broken, source: str, row: int, broken: BrokenRecords) -> Iterator[Document]:
+    """Yield the document, or count why there is none; an empty text is neither a document nor broken."""
+    if isinstance(text, Broken):
+        broken.broken(source, row, text.reason)
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can spell and UTF-8 cannot
+        broken.broken(source, row, "holds half of a surrogate pair")
+        return
+    broken.good()
+    if text:
+        yield Document(text, source, row)
