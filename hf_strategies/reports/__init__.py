@@ -1,0 +1,26 @@
+"""What a run leaves behind to look at: its events, its picture, its report and its model card."""
+
+from hf_strategies.reports.environment import describe_environment
+from hf_strategies.reports.events import EventLog, read_events
+from hf_strategies.reports.headlines import headlines
+from hf_strategies.reports.html_report import write_report
+from hf_strategies.reports.loss_plot import draw_loss
+from hf_strategies.reports.model_card import model_card
+from hf_strategies.reports.run_record import RunRecord, SettingRow
+from hf_strategies.reports.terminal import format_count, format_duration, format_number, format_table
+
+__all__ = [
+    "EventLog",
+    "RunRecord",
+    "SettingRow",
+    "describe_environment",
+    "draw_loss",
+    "format_count",
+    "format_duration",
+    "format_number",
+    "format_table",
+    "headlines",
+    "model_card",
+    "read_events",
+    "write_report",
+]

@@ -1,0 +1,114 @@
+"""`events.jsonl`: what happened during a run, one JSON object per line, in the order it happened.
+
+Every line has `event` (its kind), `step` (optimizer updates done), `time` (UTC, ISO 8601) and the values of its kind:
+
+    run      the process started, or resumed at `step`
+    log      loss, grad_norm, learning_rate, tokens_per_second, ... since the log before
+    eval     eval_loss, eval_bits_per_byte, ...
+    samples  samples: a list of {prompt, completion} and, where the text goes on in the data, reference
+    save     a checkpoint was written
+    end      the run is over
+
+JSON has no NaN and no infinity. A value that is not finite is written as the text "NaN", "Infinity" or "-Infinity",
+and read back as the float it stands for; inside lists and mappings, where text is text, it stays that word.
+"""
+
+import json
+import math
+import os
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from hf_strategies.errors import UserError
+
+NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+Event = dict[str, Any]
+
+
+class EventLog:
+    """Append-only log of one run; one process at a time writes to it.
+
+    A line that an earlier process left unfinished is dropped when the log is opened, so that the next one does not
+    continue it. The file is opened for each line: it costs some tens of microseconds, and leaves nothing to close.
+
+    Args:
+        path: The file; it and its folder are made when they are missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+    def append(self, kind: str, *, step: int, **values: Any) -> None:
+        """Write one event and hand it to the operating system before returning.
+
+        Args:
+            kind: What happened.
+            step: Optimizer updates done so far.
+            values: Text, numbers (NumPy's and torch's scalars too), truth values, lists and mappings of these; of
+                anything else, what `str` makes of it.
+        """
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(_line({"event": kind, "step": step, "time": now, **values}))
+
+    def truncate_after(self, step: int) -> None:
+        """Forget what happened after `step`: a run that resumes there will live through it again.
+
+        The file is replaced in one move; whoever reads it sees the old one or the new one.
+        """
+        shorter = self.path.with_name(f"{self.path.name}.tmp")
+        kept = [event for event in read_events(self.path) if event["step"] <= step]
+        with shorter.open("w", encoding="utf-8") as file:
+            file.writelines(map(_line, kept))
+            file.flush()
+            os.fsync(file.fileno())
+        shorter.replace(self.path)
+
+
+def read_events(path: Path) -> list[Event]:
+    """Read a log, also one that is being written: an unfinished last line is left out.
+
+    Raises:
+        UserError: Another line is not an event.
+    """
+    events = []
+    whole, _, _ = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")
+    for number, line in enumerate(whole.split("\n") if whole else [], start=1):
+        try:
+            event = json.loads(line)
+            event["step"], event["event"]
+        except (json.JSONDecodeError, TypeError, KeyError) as error:
+            raise UserError(f"{path}:{number}: expected an event as JSON, got {line[:60]!r}") from error
+        events.append({name: _read_value(value) for name, value in event.items()})
+    return events
+
+
+def _line(event: Event) -> str:
+    return json.dumps(_plain(event), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Turn `value` into what JSON knows."""
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    try:
+        number = float(value)
+    except (TypeError, ValueError, RuntimeError):  # of anything, of an array, of a tensor
+        return str(value)
+    if math.isnan(number):
+        return "NaN"
+    return number if math.isfinite(number) else ("Infinity" if number > 0 else "-Infinity")
+
+
+def _read_value(value: Any) -> Any:
+    return NON_FINITE.get(value, value) if isinstance(value, str) else value

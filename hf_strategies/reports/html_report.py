@@ -1,0 +1,125 @@
+"""`report.html`: a run on one page that needs nothing else: no network, no script, no file beside it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from hf_strategies.reports.charts import loss_chart, small_charts
+from hf_strategies.reports.events import Event
+from hf_strategies.reports.headlines import headlines
+from hf_strategies.reports.run_record import RunRecord, SettingRow
+from hf_strategies.reports.stylesheet import STYLESHEET
+from hf_strategies.reports.terminal import format_fact, format_value
+from hf_strategies.version import __version__
+
+# The page refuses to load anything, whatever a sample or a setting may say.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def write_report(record: RunRecord, path: Path) -> None:
+    """Write the report of a run: readable without a network, in the dark, and printed.
+
+    Args:
+        record: The run. Everything in it is shown as text, never as markup.
+        path: The HTML file to write; about 100 kB, also after many thousand logged steps.
+    """
+    path.write_text(render_report(record), encoding="utf-8")
+
+
+def render_report(record: RunRecord) -> str:
+    """Return the page that `write_report` writes."""
+    title = escape(record.title)
+    body = [
+        f'<header><h1>{title}</h1><p class="summary">{escape(record.summary)}</p></header>',
+        _tiles(headlines(record.results)),
+        _notes(record.notes),
+        _section("Loss", loss_chart(record.events) + small_charts(record.events)),
+        _section("Samples", _samples(record.samples)),
+        _section("Run it again", _command(record.command_line)),
+        _section("Settings of this run", _settings(record.chosen_settings)),
+        _section("Data and model", _facts({"Data": record.data, "Model": record.model})),
+        _section("Environment and results", _facts({
+            "Environment": record.environment, "Results": record.results,
+        })),
+        _section("Settings left at their defaults", _defaults(record.default_settings)),
+        f"<footer>Written by hf_strategies {__version__}.</footer>",
+    ]  # fmt: skip
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>{STYLESHEET}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(part for part in body if part)
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _section(heading: str, content: str) -> str:
+    return f"<section><h2>{heading}</h2>{content}</section>" if content else ""
+
+
+def _tiles(figures: Iterable[tuple[str, str]]) -> str:
+    tiles = "".join(f'<div class="tile"><dt>{escape(name)}</dt><dd>{text}</dd></div>' for name, text in figures)
+    return f'<dl class="tiles">{tiles}</dl>' if tiles else ""
+
+
+def _notes(notes: Sequence[str]) -> str:
+    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return f'<ul class="notes">{items}</ul>' if items else ""
+
+
+def _command(line: str) -> str:
+    return f'<pre class="command">{escape(line)}</pre>' if line else ""
+
+
+def _samples(taken: Sequence[Event]) -> str:
+    """Show each prompt of the last event with what the model said before and after, and the text it comes from."""
+    if not taken:
+        return ""
+    earlier = {sample["prompt"]: sample["completion"] for sample in taken[0]["samples"]}
+    blocks = []
+    for sample in taken[-1]["samples"]:
+        said = []
+        if len(taken) == 2 and sample["prompt"] in earlier:
+            said.append((f"Step {taken[0]['step']:,}", earlier[sample["prompt"]]))
+        said.append((f"Step {taken[-1]['step']:,}", sample["completion"]))
+        if "reference" in sample:
+            said.append(("The text itself", sample["reference"]))
+        columns = "".join(f"<section><h3>{name}</h3><pre>{escape(text)}</pre></section>" for name, text in said)
+        prompt = f'<div class="prompt"><h3>Prompt</h3><pre>{escape(sample["prompt"])}</pre></div>'
+        blocks.append(f'<article class="sample">{prompt}<div class="said">{columns}</div></article>')
+    return "".join(blocks)
+
+
+def _settings(rows: Sequence[SettingRow]) -> str:
+    if not rows:
+        return ""
+    lines = "".join(
+        f'<tr><td class="topic">{escape(row.topic)}</td><td class="name">{escape(row.name)}</td>'
+        f'<td>{escape(format_value(row.value))}</td><td class="where">{escape(row.where)}</td></tr>'
+        for row in rows
+    )
+    head = "<thead><tr><th>Topic</th><th>Setting</th><th>Value</th><th>Set by</th></tr></thead>"
+    return f"<table>{head}<tbody>{lines}</tbody></table>"
+
+
+def _defaults(rows: Sequence[SettingRow]) -> str:
+    by_topic: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        by_topic.setdefault(row.topic, {})[row.name] = format_value(row.value)
+    tables = "".join(_pairs(topic, values) for topic, values in by_topic.items())
+    return f'<div class="columns">{tables}</div>' if tables else ""
+
+
+def _facts(groups: Mapping[str, Mapping[str, Any]]) -> str:
+    tables = "".join(f"<div>{_pairs(name, values)}</div>" for name, values in groups.items() if values)
+    return f'<div class="facts">{tables}</div>' if tables else ""
+
+
+def _pairs(heading: str, values: Mapping[str, Any]) -> str:
+    lines = "".join(
+        f"<tr><td>{escape(name)}</td><td>{escape(format_fact(value))}</td></tr>" for name, value in values.items()
+    )
+    head = f'<thead><tr><th colspan="2">{escape(heading)}</th></tr></thead>'
+    return f'<table class="pairs">{head}<tbody>{lines}</tbody></table>'

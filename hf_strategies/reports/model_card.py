@@ -1,0 +1,92 @@
+"""`README.md`: the model card that goes with the weights, on the Hub or in a folder."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from hf_strategies.reports.headlines import headlines
+from hf_strategies.reports.run_record import RunRecord
+from hf_strategies.reports.terminal import format_fact, format_value
+
+PICTURE = "![Loss](loss.png)\n\nMore figures, samples and every setting are in `report.html`."
+LIMITS = (
+    "The figures above are from held-out text of the same source and say little about any other. The model repeats "
+    "what its data holds, errors and prejudice included, and was not trained to be safe or truthful: look at what it "
+    "says before you rely on it."
+)
+
+
+def model_card(record: RunRecord) -> str:
+    """Write the card of a trained model: Markdown with the front matter that the Hub reads."""
+    settings = [(f"`{row.name}`", format_value(row.value), row.where) for row in record.chosen_settings]
+    picture = PICTURE if any(event["event"] == "log" for event in record.events) else ""  # nothing to draw otherwise
+    sections = [
+        f"# {record.title}",
+        record.summary,
+        _section("Results", "\n\n".join(filter(None, [_table(("", "value"), headlines(record.results)), picture]))),
+        _section("How to use it", _fenced(_usage(record), "python")),
+        _section("Training data", _facts(record.data)),
+        _section("Model", _facts(record.model)),
+        _section("Settings", _table(("setting", "value", "set by"), settings)),
+        _section("Run it again", _fenced(record.command_line, "bash") if record.command else ""),
+        _section("Environment", _facts(record.environment)),
+        _section("Limits", LIMITS + _bullets(record.notes)),
+    ]  # fmt: skip
+    return "\n\n".join([f"---\n{_front_matter(record)}---", *filter(None, sections)]) + "\n"
+
+
+def _front_matter(record: RunRecord) -> str:
+    data: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": record.pipeline_tag}
+    if record.base_model:
+        data["base_model"] = record.base_model
+    if record.datasets:
+        data["datasets"] = record.datasets
+    return yaml.safe_dump({**data, "tags": ["hf_strategies", "generated_from_trainer"]}, sort_keys=False)
+
+
+def _usage(record: RunRecord) -> str:
+    lines = [
+        "from transformers import pipeline",
+        "",
+        f"model = pipeline({record.pipeline_tag!r}, {record.location!r})",
+    ]
+    if record.pipeline_tag == "text-generation":
+        prompt = record.samples[-1]["samples"][0]["prompt"] if record.samples else "Once upon a time"
+        lines.append(f'print(model({prompt!r}, max_new_tokens=64)[0]["generated_text"])')
+    return "\n".join(lines)
+
+
+def _section(heading: str, content: str) -> str:
+    return f"## {heading}\n\n{content}" if content else ""
+
+
+def _bullets(notes: Sequence[str]) -> str:
+    return "\n" + "".join(f"\n- {_inline(note)}" for note in notes) if notes else ""
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    return _table(("", ""), list(facts.items())) if facts else ""
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    if not rows:
+        return ""
+    lines = [headers, ["---"] * len(headers), *([_cell(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(cell: Any) -> str:
+    return _inline(format_fact(cell)).replace("|", "\\|")
+
+
+def _inline(text: str) -> str:
+    """Keep text on its line, and text: what looks like a tag stays visible."""
+    return re.sub(r"\s+", " ", text).replace("<", "&lt;")
+
+
+def _fenced(text: str, language: str) -> str:
+    """Fence code with more backticks than it holds itself."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{language}\n{text}\n{fence}"

@@ -1,0 +1,87 @@
+"""All that a report needs to know about a run, as plain values."""
+
+import shlex
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from hf_strategies.reports.events import Event
+from hf_strategies.reports.redaction import redact_command, redact_value
+
+DEFAULT = "default"
+
+
+class SettingRow(NamedTuple):
+    """One setting as it was used, and the place that set it."""
+
+    topic: str
+    name: str
+    value: Any
+    where: str
+
+    @property
+    def is_default(self) -> bool:
+        return self.where == DEFAULT
+
+
+@dataclass(kw_only=True)
+class RunRecord:
+    """A run as its reports tell it. Secrets in the settings and the command are taken out on the way in.
+
+    Args:
+        title: What was run, in a few words.
+        location: Where the result is, as `from_pretrained` takes it: the output folder, or a name on the Hub.
+        summary: One sentence about it.
+        command: The words that rerun it.
+        settings: Every setting as (topic, name, value, where); `where` is the flag ("--learning_rate"), the file and
+            line ("recipe.yaml:3"), or "default".
+        environment: As from `describe_environment`.
+        data: Facts about the data: name to number or text.
+        model: Facts about the model: name to number or text.
+        results: What `all_results.json` holds.
+        events: What `events.jsonl` holds.
+        notes: What a reader must know: warnings, skipped records, settings that were dropped.
+        pipeline_tag: Task of the model, as the Hub names it.
+        base_model: Name on the Hub of the checkpoint that was trained further; empty when there was none.
+        datasets: Names on the Hub of the data; files of one's own have none.
+    """
+
+    title: str
+    location: str
+    summary: str = ""
+    command: list[str] = field(default_factory=list)
+    settings: list[SettingRow] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    results: dict[str, float] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    pipeline_tag: str = "text-generation"
+    base_model: str = ""
+    datasets: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        rows = [SettingRow(*row) for row in self.settings]
+        self.settings = [row._replace(value=redact_value(row.name, row.value)) for row in rows]
+        self.command = redact_command(self.command)
+
+    @property
+    def command_line(self) -> str:
+        """The command, quoted for a shell."""
+        return shlex.join(self.command)
+
+    @property
+    def chosen_settings(self) -> list[SettingRow]:
+        """Settings that somebody set, those of the command line first."""
+        return sorted((row for row in self.settings if not row.is_default), key=lambda row: row.where[:2] != "--")
+
+    @property
+    def default_settings(self) -> list[SettingRow]:
+        """Settings that nobody set."""
+        return [row for row in self.settings if row.is_default]
+
+    @property
+    def samples(self) -> list[Event]:
+        """The first and the last `samples` event that has any; one, or none, where there were no more."""
+        taken = [event for event in self.events if event["event"] == "samples" and event["samples"]]
+        return taken if len(taken) <= 2 else [taken[0], taken[-1]]

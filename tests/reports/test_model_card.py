@@ -1,0 +1,64 @@
+import re
+
+import pytest
+from huggingface_hub import ModelCard
+
+from hf_strategies.reports.model_card import model_card
+from hf_strategies.reports.run_record import RunRecord
+
+
+def record(**more):
+    return RunRecord(title="A model", location="runs/pretrain-1", summary="Trained here.", **more)
+
+
+def code_blocks(card):
+    return re.findall(r"^(`{3,})(\w+)\n(.*?)\n\1$", card, re.MULTILINE | re.DOTALL)
+
+
+def test_the_hub_reads_its_front_matter():
+    card = ModelCard(model_card(record(base_model="org/base", datasets=["org/text"])))
+    assert card.data.library_name == "transformers"
+    assert card.data.pipeline_tag == "text-generation"
+    assert "hf_strategies" in card.data.tags
+    assert card.data.base_model == "org/base"
+    assert card.data.datasets == ["org/text"]
+    assert card.text.strip().startswith("# A model\n\nTrained here.")
+
+
+def test_what_there_is_not_is_not_claimed():
+    card = model_card(record())
+    data = ModelCard(card).data
+    assert data.base_model is None
+    assert data.datasets is None
+    assert not {"## Training data", "## Settings", "## Run it again"} & set(card.splitlines())
+
+
+@pytest.mark.parametrize(("tag", "said"), [("text-generation", True), ("text-classification", False)])
+def test_the_usage_is_python_that_loads_this_model(tag, said, run_events):
+    ((_, language, code), *_) = code_blocks(model_card(record(pipeline_tag=tag, events=run_events)))
+    assert language == "python"
+    compile(code, "card", "exec")
+    assert f"pipeline('{tag}', 'runs/pretrain-1')" in code
+    assert ("model('def f('" in code) is said
+
+
+def test_results_and_settings_stand_in_tables():
+    card = model_card(record(
+        results={"eval_loss": 2.6412},
+        settings=[("model", "vocab_size", 4096, "recipe.yaml:2"), ("model", "hidden_size", 8, "default")],
+    ))  # fmt: skip
+    assert "| evaluation loss | 2.641 |" in card
+    assert "| `vocab_size` | 4096 | recipe.yaml:2 |" in card
+    assert "hidden_size" not in card
+
+
+def test_text_from_outside_breaks_neither_table_nor_fence():
+    card = model_card(record(data={"path": "a|b\nc<script>"}, command=["x.py", "```\nfake"], notes=["two\nlines"]))
+    assert "| path | a\\|b c&lt;script> |" in card
+    assert "\n- two lines\n" in card
+    assert ("````", "bash", "x.py '```\nfake'") in code_blocks(card)
+
+
+def test_the_picture_is_shown_where_there_was_something_to_draw(run_events):
+    assert "![Loss](loss.png)" in model_card(record(events=run_events))
+    assert "loss.png" not in model_card(record(results={"eval_loss": 2.0}))
