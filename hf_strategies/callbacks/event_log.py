@@ -1,0 +1,75 @@
+"""What happened during training, as one JSON line per event."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from hf_strategies.reports.events import EventLog
+
+
+class EventLogCallback(TrainerCallback):
+    """Append run, log, eval, save and end events to a file, from rank 0.
+
+    Training that starts at step 0 starts the file anew; training that resumes first drops the events after its step,
+    so that the file in the end is the uninterrupted run's, times and a "run" event for each resumption aside. The
+    "end" event, with Trainer's closing summary, is written by a run that came to its last step; one that was stopped
+    before leaves none. It stands before other callbacks that write to the same file.
+
+    Args:
+        path: The file; its folder is made where it is missing.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._log: EventLog | None = None
+        self._summary: dict[str, float] = {}
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **kwargs: Any
+    ) -> None:
+        if not state.is_world_process_zero:
+            return
+        self._log = EventLog(self.path)
+        self._log.truncate_after(state.global_step or -1)
+        self._append(
+            "run",
+            state,
+            model=type(model).__name__,
+            max_steps=state.max_steps,
+            num_train_epochs=state.num_train_epochs,
+            world_size=args.world_size,
+            per_device_train_batch_size=args.per_device_train_batch_size,
+            gradient_accumulation_steps=args.gradient_accumulation_steps,
+            seed=args.seed,
+        )
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        values = {name: value for name, value in (logs or {}).items() if name != "step"}
+        if "train_runtime" in values:
+            self._summary = values
+        elif any(name.startswith("eval_") for name in values):
+            self._append("eval", state, **values)
+        elif values:
+            self._append("log", state, **values)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._append("save", state)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.global_step >= state.max_steps:
+            self._append("end", state, **self._summary)
+
+    def _append(self, kind: str, state: TrainerState, **values: Any) -> None:
+        if self._log is not None:  # rank 0, once training has begun
+            self._log.append(kind, step=state.global_step, **values)

@@ -1,0 +1,27 @@
+"""The callbacks that a run can be given by name."""
+
+from hf_strategies.registry import Registry
+
+CALLBACKS: Registry = Registry("callback")
+
+CALLBACKS.add(
+    "throughput",
+    "hf_strategies.callbacks.throughput:ThroughputCallback",
+    summary="tokens/s, samples/s and model FLOPs utilisation of training alone, without a sync per step",
+    paper="https://arxiv.org/abs/2204.02311",
+)
+CALLBACKS.add(
+    "samples",
+    "hf_strategies.callbacks.samples:SamplePrinterCallback",
+    summary="completions of held-out prompts before, during and after training",
+)
+CALLBACKS.add(
+    "console",
+    "hf_strategies.callbacks.console:ConsoleCallback",
+    summary="one aligned row per log, with the time that is left",
+)
+CALLBACKS.add(
+    "event_log",
+    "hf_strategies.callbacks.event_log:EventLogCallback",
+    summary="everything that is logged, as one JSON line per event; a resumed run continues its file",
+)
