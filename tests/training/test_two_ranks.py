@@ -1,0 +1,111 @@
+"""Two real processes over gloo: together they walk through the one-process order."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hf_strategies.randomness import shuffled_indices
+
+ROOT = Path(__file__).parents[2]
+
+TRAIN = """
+import json, sys
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, TrainingArguments
+from hf_strategies.training import StrategyTrainer
+
+folder = sys.argv[1]
+
+def train(name, num_rows, **resume):
+    args = TrainingArguments(
+        f"{folder}/{num_rows}",
+        max_steps=9,
+        save_steps=2,
+        per_device_train_batch_size=4,
+        use_cpu=True,
+        report_to="none",
+        disable_tqdm=True,
+    )
+    rows = torch.zeros(num_rows, 4, dtype=torch.long)
+    rows[:, 0] = torch.arange(num_rows)
+    seen = []
+    def note(module, args, kwargs):
+        seen.append(kwargs["input_ids"][:, 0].tolist())
+    model = GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=32, n_positions=4))
+    model.register_forward_pre_hook(note, with_kwargs=True)
+    data = [{"input_ids": row, "labels": row} for row in rows]
+    StrategyTrainer(model, args, train_dataset=data).train(**resume)
+    with open(f"{folder}/{num_rows}/{name}-{args.process_index}.json", "w") as file:
+        json.dump(seen, file)
+
+for num_rows, step in ((24, 4), (26, 6)):
+    train("straight", num_rows)
+    train("resumed", num_rows, resume_from_checkpoint=f"{folder}/{num_rows}/checkpoint-{step}")
+if torch.distributed.is_initialized():  # a rank that exits early can make the other one abort
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+"""
+
+
+def launch(num_ranks: int, *arguments: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(num_ranks)}
+    shared |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-c", TRAIN, *arguments],
+            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(num_ranks)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(num_ranks)
+    ]
+    try:
+        for rank in ranks:
+            _, errors = rank.communicate(timeout=120)
+            assert rank.returncode == 0, errors[-2000:]
+    finally:
+        for rank in ranks:
+            rank.kill()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Nine updates of 2 x 4 samples, on 24 rows and on 26; then again from the middle of the second epoch."""
+    folder = tmp_path_factory.mktemp("two_ranks")
+    launch(2, str(folder))
+    return folder
+
+
+def seen(folder: Path, run: str) -> list[int]:
+    """The samples of each update, rank after rank."""
+    ranks = [json.loads((folder / f"{run}-{rank}.json").read_text()) for rank in (0, 1)]
+    return [sample for first, second in zip(*ranks, strict=True) for sample in first + second]
+
+
+def epoch_order(epoch: int, num_rows: int) -> list[int]:
+    return shuffled_indices(np.arange(num_rows), num_rows, seed=42, epoch=epoch).tolist()
+
+
+def test_both_ranks_together_see_the_one_process_order(folder):
+    assert seen(folder / "24", "straight") == [row for epoch in range(3) for row in epoch_order(epoch, 24)]
+
+
+def test_resuming_inside_a_later_epoch_keeps_its_order(folder):
+    assert seen(folder / "24", "resumed") == epoch_order(1, 24)[8:] + epoch_order(2, 24)
+
+
+def test_a_last_batch_that_two_ranks_cannot_share_is_filled_up_from_the_epochs_beginning(folder):
+    first, second, third = (epoch_order(epoch, 26) for epoch in range(3))
+    straight = [*first, *first[:6], *second, *second[:6], *third[:8]]
+    assert seen(folder / "26", "straight") == straight
+    assert seen(folder / "26", "resumed") == straight[6 * 8 :]
