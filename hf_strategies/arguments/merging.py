@@ -1,0 +1,116 @@
+"""How layers combine: the highest one that sets a name wins, and a choice takes its own settings with it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hf_strategies.arguments.layers import Layer, unknown_setting
+from hf_strategies.arguments.settings import Setting, convert
+
+SIZES = (
+    "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size",
+    "config_overrides",
+)  # fmt: skip
+
+# Settings that mean something only beside the choice that they belong to.
+OWNED = {
+    "optimizer": ("optimizer_kwargs",),
+    "optim": ("optim_args", "optim_target_modules", "adam_beta1", "adam_beta2", "adam_epsilon"),
+    "scheduler": ("scheduler_kwargs",),
+    "lr_scheduler_type": ("lr_scheduler_kwargs",),
+    "architecture": SIZES,
+    "model_name_or_path": ("model_revision", "config_overrides"),
+    "tokenizer": ("vocab_size",),
+    "dataset_name": ("dataset_config_name",),
+}
+
+# Settings that go when their choice is replaced by a rival, and stay when it only takes another value.
+BESIDE = {"train_file": ("validation_file",)}
+
+# The same table read the other way: what each of those settings belongs to.
+BELONGS_TO = {
+    name: tuple(choice for choice, owned in OWNED.items() if name in owned)
+    for name in dict.fromkeys(name for owned in OWNED.values() for name in owned)
+}
+
+# Choices of which a run can have only one: (the choice, the others that it replaces in lower layers).
+RIVALS = (
+    ("optimizer", "optim"),
+    ("scheduler", "lr_scheduler_type"),
+    ("architecture", "model_name_or_path"),
+    ("tokenizer", "tokenizer_name"),
+    ("tokenizer", "model_name_or_path"),
+    ("train_file", "dataset_name"),
+    ("global_batch_size", "gradient_accumulation_steps"),
+    ("max_steps", "num_train_epochs"),
+    ("bf16", "fp16"),
+    ("validation_file", "validation_share"),
+)
+
+
+@dataclass(frozen=True)
+class Value:
+    """A setting's final value and the place that set it."""
+
+    value: Any
+    where: str
+
+
+def merge(
+    layers: list[Layer], settings: dict[str, Setting], problems: list[str]
+) -> tuple[dict[str, Value], list[str]]:
+    """Combine `layers`, lowest first.
+
+    Args:
+        layers: Recipe, YAML, flags.
+        settings: Every known setting by name.
+        problems: Receives one line per value that is unknown or of a wrong type.
+
+    Returns:
+        The values that some layer set, and one line about each that was dropped with the choice it belonged to.
+    """
+    merged: dict[str, Value] = {}
+    notes: list[str] = []
+    for layer in layers:
+        values = _converted(layer, settings, problems)
+        chosen = [name for name, item in values.items() if _is_choice(name, item.value)]
+        for first, second in RIVALS:
+            if first in chosen and second in chosen:
+                problems.append(f"{values[first].where}: {first} and {second} cannot both be given; choose one")
+        for name in chosen:
+            because = f"{name} ({values[name].where})"
+            for rival in [a if b == name else b for a, b in RIVALS if name in (a, b)]:
+                if rival in merged and _is_choice(rival, merged[rival].value):
+                    _drop(merged, (rival, *OWNED.get(rival, ()), *BESIDE.get(rival, ())), because, notes)
+        for choice, owned in OWNED.items():
+            if choice in values and choice in merged and values[choice].value != merged[choice].value:
+                _drop(merged, owned, f"{choice} {values[choice].value} ({values[choice].where})", notes)
+        for name, item in values.items():
+            below = merged.get(name)
+            if below is not None and isinstance(item.value, dict) and isinstance(below.value, dict):
+                item = Value({**below.value, **item.value}, item.where)  # the same choice: its settings add up
+            merged[name] = item
+    return merged, notes
+
+
+def _is_choice(name: str, value: Any) -> bool:
+    """Tell whether a value chooses something: null, false and max_steps -1 take a choice back."""
+    return value is not None and value is not False and not (name == "max_steps" and value < 1)
+
+
+def _converted(layer: Layer, settings: dict[str, Setting], problems: list[str]) -> dict[str, Value]:
+    values = {}
+    for name, written in layer.values.items():
+        if name not in settings:
+            problems.append(f"{written.where}: {unknown_setting(name, settings)}")
+            continue
+        try:
+            values[name] = Value(convert(settings[name], written.value), written.where)
+        except ValueError as error:
+            problems.append(f"{written.where}: {name}: {error}")
+    return values
+
+
+def _drop(merged: dict[str, Value], names: tuple[str, ...], because: str, notes: list[str]) -> None:
+    dropped = [f"{name} ({merged.pop(name).where})" for name in names if name in merged]
+    if dropped:
+        notes.append(f"{because} replaces {', '.join(dropped)}")

@@ -1,0 +1,122 @@
+"""From a command line to arguments: the one function that every script parses through."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from hf_strategies.arguments.checks import find_problems
+from hf_strategies.arguments.help import help_text
+from hf_strategies.arguments.host import host_settings
+from hf_strategies.arguments.layers import Layer, find_recipe, read_flags, read_yaml, recipe_names
+from hf_strategies.arguments.merging import Value, merge
+from hf_strategies.arguments.settings import Setting, settings_of
+from hf_strategies.arguments.topics import TOPICS, DataArguments, ModelArguments, RunArguments, StrategyArguments
+from hf_strategies.errors import UserError, did_you_mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Everything a run was asked for.
+
+    Args:
+        model, data, strategy, run: Our settings, each topic a dataclass.
+        training: The settings of `TrainingArguments` that some layer set.
+        values: Every setting that some layer set, with the place that set it.
+        name: What the run is called, from its recipe or YAML file.
+        recipe: The shipped recipe under it.
+        notes: What was replaced by what; shown when the run starts.
+        argv: The command line as given.
+    """
+
+    model: ModelArguments
+    data: DataArguments
+    strategy: StrategyArguments
+    run: RunArguments
+    training: dict[str, Any]
+    values: dict[str, Value]
+    name: str
+    recipe: str
+    notes: list[str]
+    argv: list[str]
+
+
+def all_settings() -> dict[str, Setting]:
+    """Every setting by name: ours, then the host's."""
+    listed = [setting for topic in TOPICS for setting in settings_of(topic)] + list(host_settings())
+    return {setting.name: setting for setting in listed}
+
+
+def parse_arguments(argv: Sequence[str] | None, *, description: str, default_recipe: str) -> Arguments:
+    """Layer a recipe, a YAML file and flags into arguments; `--help` prints and exits.
+
+    Args:
+        argv: Command line without the program's name; None takes the process's own.
+        description: The script's docstring: what it does, with commands that work.
+        default_recipe: Shipped recipe under a command line that names none.
+
+    Raises:
+        UserError: One line per mistake, all of them at once, each with where it stands.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    settings = all_settings()
+    if "--help" in argv or "-h" in argv:
+        print(help_text(description, settings, default_recipe))
+        raise SystemExit(0)
+
+    problems: list[str] = []
+    flags, loose = read_flags(argv, settings, problems)
+    problems += [f"{word}: expected one recipe or YAML file, then --flags" for word in loose[1:]]
+    named = loose[0] if loose else default_recipe
+    layers, recipe, name = _file_layers(named, default_recipe, problems)
+    merged, notes = merge([*layers, flags], settings, problems)
+    problems += find_problems(merged)
+    if problems:
+        raise UserError("\n".join(problems))
+
+    host = {setting.name for setting in host_settings()}
+    return Arguments(
+        model=_fill(ModelArguments, merged),
+        data=_fill(DataArguments, merged),
+        strategy=_fill(StrategyArguments, merged),
+        run=_fill(RunArguments, merged),
+        training={key: item.value for key, item in merged.items() if key in host},
+        values=merged,
+        name=name,
+        recipe=recipe,
+        notes=notes,
+        argv=argv,
+    )
+
+
+def _file_layers(named: str, default_recipe: str, problems: list[str]) -> tuple[list[Layer], str, str]:
+    """Read the file that was named and the recipe under it.
+
+    A user's YAML stands on the shipped recipe that its `recipe:` line names, or on the job's default one. A file or a
+    recipe that is not there is a problem like others: the default recipe takes its place, to find the rest of them.
+
+    Returns:
+        The layers, the recipe's name, and the run's name.
+    """
+    try:
+        path = find_recipe(named)
+        layer = read_yaml(path, str(path))
+    except UserError as error:
+        problems.append(str(error))
+        named = default_recipe
+    if named in recipe_names():
+        return [read_yaml(find_recipe(named), f"recipe {named}")], named, named
+    base = layer.values.pop("recipe", None)
+    recipe, name = default_recipe, path.stem
+    if base is not None and base.value is not None:
+        if base.value in recipe_names():
+            recipe = name = base.value
+        else:
+            guess = did_you_mean(base.value, recipe_names())
+            known = ", ".join(recipe_names())
+            problems.append(f"{base.where}: unknown recipe {base.value!r}{guess} (known: {known})")
+    return [read_yaml(find_recipe(recipe), f"recipe {recipe}"), layer], recipe, name
+
+
+def _fill(topic: type, merged: dict[str, Value]) -> Any:
+    return topic(**{item.name: merged[item.name].value for item in fields(topic) if item.name in merged})

@@ -1,0 +1,70 @@
+"""Quantities with a unit: "256" sequences, "0.5M tokens"."""
+
+import re
+from dataclasses import dataclass
+
+from hf_strategies.errors import UserError
+
+MULTIPLIERS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9}
+
+
+@dataclass(frozen=True)
+class BatchSize:
+    """Size of one update's batch over all devices and micro-batches, in sequences or in tokens."""
+
+    count: int
+    unit: str
+
+
+def parse_batch_size(text: str) -> BatchSize:
+    """Read "256", "256 sequences", "4096 tokens" or "0.5M tokens".
+
+    Raises:
+        UserError: It is none of these, or not a whole number.
+    """
+    found = re.fullmatch(r"\s*([\d_.]+(?:e\d+)?)\s*([kKmMbBgG]?)\s*(tokens?|sequences?)?\s*", text)
+    try:
+        count = float(found[1].replace("_", "")) * MULTIPLIERS[found[2].lower()] if found else 0.0
+    except ValueError:
+        count = 0.0
+    if not found or not 1 <= count < 1e15 or abs(count - round(count)) > 1e-6:
+        raise UserError(f'expected sequences ("256") or tokens ("0.5M tokens"), got {text!r}')
+    return BatchSize(round(count), "tokens" if (found[3] or "").startswith("token") else "sequences")
+
+
+def split_batch(
+    batch: BatchSize, *, max_seq_length: int, per_device: int, world_size: int, shrink: bool
+) -> tuple[int, int]:
+    """Split a global batch over devices and micro-batches.
+
+    Args:
+        batch: The global batch.
+        max_seq_length: Tokens per sequence.
+        per_device: Sequences per micro-batch on one device.
+        world_size: Devices.
+        shrink: Take `per_device` for a ceiling, and the largest micro-batch under it that fits.
+
+    Returns:
+        Sequences per micro-batch on one device, and micro-batches per update.
+
+    Raises:
+        UserError: The batch is not a whole number of micro-batches on all devices; names the nearest that are.
+    """
+    sequences = batch.count if batch.unit == "sequences" else max(1, round(batch.count / max_seq_length))
+    if shrink and sequences % world_size == 0:
+        share = sequences // world_size
+        per_device = max(size for size in range(1, min(per_device, share) + 1) if share % size == 0)
+    step = per_device * world_size
+    if sequences % step == 0:
+        return per_device, sequences // step
+    below, above = sequences // step * step, -(-sequences // step) * step
+    near = [
+        str(count) if batch.unit == "sequences" else f"{count * max_seq_length} tokens"
+        for count in (below, above)
+        if count
+    ]
+    shown = f"{batch.count} tokens ({sequences} sequences)" if batch.unit == "tokens" else f"{sequences} sequences"
+    raise UserError(
+        f"global_batch_size of {shown} is not a multiple of {per_device} per device x {world_size} devices; "
+        f"nearest: {' or '.join(near)}, or another per_device_train_batch_size"
+    )

@@ -1,0 +1,98 @@
+"""Our own settings, one dataclass per topic; everything that `TrainingArguments` owns keeps its name there.
+
+Annotations stay text, which is what `settings_of` reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+def setting(default: Any, help: str) -> Any:  # noqa: A002 - dataclasses and argparse call it help too
+    """A dataclass field with the sentence that `--help` prints."""
+    if isinstance(default, list | dict):
+        return field(default_factory=default.copy, metadata={"help": help})
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass
+class ModelArguments:
+    """Model and tokenizer."""
+
+    architecture: str | None = setting(None, "Train this architecture from scratch; sizes left out are its own.")
+    hidden_size: int | None = setting(None, "Width of the residual stream.")
+    num_hidden_layers: int | None = setting(None, "Number of blocks.")
+    num_attention_heads: int | None = setting(None, "Query heads; must divide hidden_size.")
+    num_key_value_heads: int | None = setting(None, "Key and value heads; must divide num_attention_heads.")
+    intermediate_size: int | None = setting(None, "Width inside the feed-forward layer.")
+    config_overrides: dict[str, Any] | None = setting(None, "Other fields of the model's config, KEY=VALUE,...")
+    model_name_or_path: str | None = setting(None, "Continue this checkpoint instead: a Hub name or a folder.")
+    model_revision: str | None = setting(None, "Branch, tag or commit of the Hub checkpoint (default: main).")
+    trust_remote_code: bool = setting(False, "Run code that comes with a Hub checkpoint.")
+    attn_implementation: str | None = setting(
+        None, "sdpa (default where the model has it), eager, flash_attention_2, or a kernel from the Hub."
+    )
+    tokenizer: Literal["bpe", "bytes", "chars"] | None = setting(
+        None, "Train this kind of tokenizer on the training text: byte-level BPE, bytes, or characters."
+    )
+    vocab_size: int | None = setting(
+        None, "Size of the BPE tokenizer trained here; of the embedding, where bytes or chars need fewer."
+    )
+    tokenizer_name: str | None = setting(None, "Use this tokenizer: a Hub name or a folder.")
+
+
+@dataclass
+class DataArguments:
+    """Data."""
+
+    train_file: list[str] | None = setting(
+        None, "Files, globs or folders: txt, jsonl, csv, parquet (also .gz, .zst), or source files, one document each."
+    )
+    validation_file: list[str] | None = setting(None, "The same for validation; without it, a share is held out.")
+    dataset_name: str | None = setting(None, "A data set's Hub name, or its local folder.")
+    dataset_config_name: str | None = setting(None, "Configuration of that data set.")
+    text_column: str = setting("text", "Column (or JSON key) that holds the text.")
+    streaming: bool = setting(False, "Read while training, for data that does not fit; needs max_steps.")
+    validation_share: float = setting(
+        0.05, "Share of documents held out where nothing else is for validation, by hash: adding data moves none."
+    )
+    max_train_samples: int | None = setting(None, "Train on this many blocks at most.")
+    max_eval_samples: int | None = setting(None, "Evaluate on this many blocks at most.")
+    max_seq_length: int | None = setting(
+        None, "Tokens per block (default: 512, or the checkpoint's positions if fewer)."
+    )
+    isolate_documents: bool = setting(False, "No attention across the documents of a block; positions restart.")
+    preprocessing_num_workers: int | None = setting(None, "Processes that tokenize (default: all cores).")
+    max_broken_share: float = setting(0.01, "Stop when more than this share of the records is broken.")
+
+
+@dataclass
+class StrategyArguments:
+    """Strategies."""
+
+    objective: Literal["causal"] = setting("causal", "What the model learns to predict: the next token.")
+    optimizer: str | None = setting(None, "Registered optimizer (or --optim for one of the host's).")
+    optimizer_kwargs: dict[str, Any] | None = setting(None, "Its own settings, KEY=VALUE,... or JSON.")
+    scheduler: str | None = setting(None, "Registered scheduler (or --lr_scheduler_type for one of the host's).")
+    scheduler_kwargs: dict[str, Any] | None = setting(None, "Its own settings, KEY=VALUE,... or JSON.")
+    global_batch_size: str | None = setting(
+        None, 'Sequences ("256") or tokens ("0.5M tokens") per update over all devices; accumulation follows.'
+    )
+
+
+@dataclass
+class RunArguments:
+    """Run."""
+
+    num_completions: int = setting(3, "Held-out prompts to complete before and after training; 0 for none.")
+    max_new_tokens: int = setting(48, "Length of those completions, in tokens.")
+
+
+TOPICS = (ModelArguments, DataArguments, StrategyArguments, RunArguments)
+
+
+def trains(training: Mapping[str, Any]) -> bool:
+    """Tell from the host's settings whether a run trains: `--do_eval` alone only evaluates."""
+    return bool(training.get("do_train") or not training.get("do_eval"))

@@ -1,0 +1,89 @@
+from hf_strategies.arguments.layers import Layer, Written
+from hf_strategies.arguments.merging import merge
+from hf_strategies.arguments.settings import Setting, parse_annotation
+
+SETTINGS = {
+    name: Setting(name=name, default=None, help="", topic="", **parse_annotation(text))
+    for name, text in {
+        "optimizer": "str | None",
+        "optimizer_kwargs": "dict[str, Any] | None",
+        "optim": "str",
+        "architecture": "str | None",
+        "model_name_or_path": "str | None",
+        "hidden_size": "int | None",
+        "tokenizer": "str | None",
+        "vocab_size": "int | None",
+        "learning_rate": "float",
+    }.items()
+}
+
+
+def layer(label: str, **values) -> Layer:
+    return Layer(label, {name: Written(value, f"{label}:{name}") for name, value in values.items()})
+
+
+RECIPE = layer(
+    "recipe", optimizer="muon", optimizer_kwargs={"momentum": 0.9, "nesterov": False}, architecture="transformer_pp",
+    hidden_size=256, tokenizer="bpe", vocab_size=4096, learning_rate=4e-3,
+)  # fmt: skip
+
+
+def merged(*layers: Layer):
+    problems: list[str] = []
+    values, notes = merge([RECIPE, *layers], SETTINGS, problems)
+    return {name: item.value for name, item in values.items()}, notes, problems
+
+
+def test_the_highest_layer_wins():
+    values, notes, _ = merged(layer("yaml", learning_rate=1e-3), layer("flags", learning_rate="2e-3"))
+    assert values["learning_rate"] == 2e-3
+    assert values["optimizer"] == "muon"
+    assert notes == []
+
+
+def test_another_optimizer_takes_the_settings_of_the_old_one_with_it():
+    values, notes, _ = merged(layer("flags", optimizer="lion"))
+    assert "optimizer_kwargs" not in values
+    assert notes == ["optimizer lion (flags:optimizer) replaces optimizer_kwargs (recipe:optimizer_kwargs)"]
+
+
+def test_settings_of_the_same_optimizer_add_up():
+    values, notes, _ = merged(layer("flags", optimizer="muon", optimizer_kwargs="momentum=0.95"))
+    assert values["optimizer_kwargs"] == {"momentum": 0.95, "nesterov": False}
+    assert notes == []
+
+
+def test_the_hosts_optimizer_replaces_ours_below_it():
+    values, notes, problems = merged(layer("flags", optim="adamw_torch"))
+    assert "optimizer" not in values
+    assert "optimizer_kwargs" not in values
+    assert values["optim"] == "adamw_torch"
+    assert notes == [
+        "optim (flags:optim) replaces optimizer (recipe:optimizer), optimizer_kwargs (recipe:optimizer_kwargs)"
+    ]
+    assert problems == []
+
+
+def test_two_rivals_in_one_layer_are_an_error():
+    *_, problems = merged(layer("flags", optim="adamw_torch", optimizer="muon"))
+    assert problems == ["flags:optimizer: optimizer and optim cannot both be given; choose one"]
+
+
+def test_a_checkpoint_replaces_architecture_sizes_and_tokenizer():
+    values, *_ = merged(layer("flags", model_name_or_path="gpt2"))
+    assert values.keys() & {"architecture", "hidden_size", "tokenizer", "vocab_size"} == set()
+
+
+def test_null_takes_a_choice_back():
+    values, _, problems = merged(layer("yaml", optimizer=None))
+    assert values["optimizer"] is None
+    assert problems == []
+
+
+def test_every_bad_value_is_reported_at_once():
+    *_, problems = merged(layer("yaml", learning_rte=1), layer("flags", learning_rate="fast", hidden_size="2.5"))
+    assert problems == [
+        "yaml:learning_rte: unknown setting 'learning_rte', did you mean 'learning_rate'?",
+        "flags:learning_rate: learning_rate: expected a number, got 'fast'",
+        "flags:hidden_size: hidden_size: expected a whole number, got '2.5'",
+    ]
