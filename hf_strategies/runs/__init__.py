@@ -1,0 +1,1 @@
+"""arguments -> a whole run: model, data, trainer. Every script that trains goes through here."""

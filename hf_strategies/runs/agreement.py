@@ -1,0 +1,36 @@
+"""What the processes of a run do together: decide, and part."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+
+from hf_strategies.distributed.ranks import is_main_process
+
+Decision = TypeVar("Decision")
+
+
+def decide_together(decide: Callable[[], Decision]) -> Decision:
+    """Run `decide` on the main process and return its result on all; what it raises is raised on all of them.
+
+    Call it once torch.distributed is initialised, if it is to be. A rank that failed alone would leave the others
+    waiting.
+    """
+    outcome: list[Any] = [None, None]
+    if is_main_process():
+        try:
+            outcome[0] = decide()
+        except Exception as error:  # whatever it is, the others must hear of it
+            outcome[1] = error
+    broadcast_object_list(outcome)
+    if outcome[1] is not None:
+        raise outcome[1]
+    return outcome[0]
+
+
+def part_together() -> None:
+    """Wait for all processes, then leave torch.distributed: one that exits early can make another one abort."""
+    state = PartialState()
+    state.wait_for_everyone()
+    state.destroy_process_group()

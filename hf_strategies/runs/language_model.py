@@ -1,0 +1,132 @@
+"""The model and the tokenizer that the settings ask for, and whether they fit each other."""
+
+import inspect
+from dataclasses import asdict
+from typing import Any
+
+from transformers import AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from hf_strategies.arguments.merging import SIZES
+from hf_strategies.arguments.topics import ModelArguments
+from hf_strategies.errors import UserError, first_line
+from hf_strategies.models import resolve_sizes
+from hf_strategies.models.factory import create_config, create_model, load_config, load_model
+
+DEFAULT_BLOCK = 512
+
+
+def resolve_block_size(model: ModelArguments, wanted: int | None) -> int:
+    """Choose the tokens per block: what was asked for, else 512, never more than a checkpoint has positions for.
+
+    Raises:
+        UserError: More was asked for than the checkpoint has positions for, or there is no such checkpoint.
+    """
+    positions = None
+    if model.model_name_or_path is not None:
+        positions = positions_of(_checkpoint_config(model))
+    if wanted is not None:
+        check_positions(positions, wanted, model.model_name_or_path or "")
+    return wanted or min(DEFAULT_BLOCK, positions or DEFAULT_BLOCK)
+
+
+def positions_of(config: PretrainedConfig) -> int | None:
+    """Positions that a model was built for; None where it has no such limit (recurrent models)."""
+    return getattr(config, "max_position_embeddings", None)
+
+
+def check_positions(positions: int | None, block_size: int, name: str) -> None:
+    """Raise a `UserError` if a block is longer than a model has positions for."""
+    if positions is not None and block_size > positions:
+        raise UserError(f"max_seq_length {block_size} is longer than the {positions} positions of {name}")
+
+
+def load_tokenizer(model: ModelArguments) -> PreTrainedTokenizerBase | None:
+    """Load the tokenizer that was named, or the checkpoint's own; None when one is to be trained on the data.
+
+    Raises:
+        UserError: There is no such tokenizer.
+    """
+    name = model.tokenizer_name or model.model_name_or_path
+    if name is None:
+        return None
+    revision = "main" if model.tokenizer_name else model.model_revision or "main"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=model.trust_remote_code)
+    except Exception as error:  # a missing file, broken JSON, a package that it needs
+        which = "tokenizer_name" if model.tokenizer_name else "model_name_or_path"
+        raise UserError(f"{which} {name!r} has no tokenizer that can be read: {first_line(error)}") from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token  # fills the last block only, where nothing is learned
+    return tokenizer
+
+
+def build_model(
+    model: ModelArguments, tokenizer: PreTrainedTokenizerBase, *, block_size: int, isolate_documents: bool
+) -> PreTrainedModel:
+    """Make the model that the settings ask for, in float32.
+
+    Raises:
+        UserError: Sizes that do not fit, a tokenizer larger than the embedding, an attention that is not there.
+    """
+    if model.model_name_or_path is not None:
+        name = model.model_name_or_path
+        built = load_model(
+            name,
+            _checkpoint_config(model),
+            revision=model.model_revision,
+            trust_remote_code=model.trust_remote_code,
+            attn_implementation=model.attn_implementation,
+        )
+    else:
+        assert model.architecture is not None  # parsing refuses settings that name neither
+        name = model.architecture
+        config = _fresh_config(model, tokenizer, block_size)
+        check_positions(positions_of(config), block_size, name)
+        built = create_model(config, attn_implementation=model.attn_implementation)
+    rows = built.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise UserError(
+            f"the tokenizer has {len(tokenizer)} tokens, the embedding of {name} {rows} rows: take the checkpoint's "
+            "own tokenizer, or one that is not larger"
+        )
+    if isolate_documents and "position_ids" not in inspect.signature(built.forward).parameters:
+        raise UserError(
+            f"isolate_documents needs a model that takes position_ids; {type(built).__name__} carries its state across"
+        )
+    return built
+
+
+def unused_sizes(model: ModelArguments) -> list[str]:
+    """Say which of the sizes that were given the architecture does not have."""
+    if model.architecture is None:
+        return []
+    _, unused = resolve_sizes(model.architecture, _given_sizes(model))
+    return [f"{name} is unused: {model.architecture} has no such size" for name in unused]
+
+
+def _given_sizes(model: ModelArguments) -> dict[str, Any]:
+    return {name: value for name, value in asdict(model).items() if name in SIZES and name != "config_overrides"}
+
+
+def _fresh_config(model: ModelArguments, tokenizer: PreTrainedTokenizerBase, block_size: int) -> PretrainedConfig:
+    assert model.architecture is not None
+    sizes, _ = resolve_sizes(model.architecture, _given_sizes(model))
+    tokens = {f"{kind}_token_id": getattr(tokenizer, f"{kind}_token_id") for kind in ("bos", "eos", "pad")}
+    return create_config(
+        model.architecture,
+        vocab_size=max(len(tokenizer), model.vocab_size or 0),
+        max_seq_length=block_size,
+        sizes=sizes,
+        tokens=tokens,
+        overrides=model.config_overrides,
+    )
+
+
+def _checkpoint_config(model: ModelArguments) -> PretrainedConfig:
+    assert model.model_name_or_path is not None
+    return load_config(
+        model.model_name_or_path,
+        revision=model.model_revision,
+        trust_remote_code=model.trust_remote_code,
+        overrides=model.config_overrides,
+    )

@@ -1,0 +1,87 @@
+"""What a process must know before its trainer exists: its cores, its device, its share of the batch."""
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import torch
+from transformers import TrainingArguments
+
+from hf_strategies.arguments import Arguments
+from hf_strategies.arguments.merging import Value
+from hf_strategies.arguments.quantities import parse_batch_size, split_batch
+from hf_strategies.distributed.precision import automatic_precision
+from hf_strategies.distributed.ranks import available_cores, local_world_size, world_size
+from hf_strategies.errors import UserError, first_line
+
+THREADS = "HF_STRATEGIES_THREADS"
+
+# Where the host's default would hide something: these say what a script's reader expects instead.
+SCRIPT_DEFAULTS: dict[str, Any] = {
+    "report_to": "none",
+    "disable_tqdm": True,  # ConsoleCallback prints one readable row per log instead
+    "logging_nan_inf_filter": False,  # a NaN loss is shown as it is, and costs no synchronisation per micro-batch
+    "ddp_find_unused_parameters": False,  # all of them are used; looking for others costs time in every step
+    "remove_unused_columns": False,  # blocks hold what the model takes, nothing else
+}
+
+
+def use_all_cores() -> int:
+    """Give torch this process's share of the cores, for a run on the CPU; return the number of threads.
+
+    The launcher sets OMP_NUM_THREADS=1 on a CPU, which would leave all cores but one idle, and a user's own 1 cannot
+    be told from it: `HF_STRATEGIES_THREADS` is the way to ask for another number.
+
+    Raises:
+        UserError: `HF_STRATEGIES_THREADS` is not a positive whole number.
+    """
+    wanted = os.environ.get(THREADS)
+    if wanted is not None and (not wanted.isdigit() or int(wanted) < 1):
+        raise UserError(f"{THREADS} must be a whole number of at least 1, got {wanted!r}")
+    torch.set_num_threads(int(wanted) if wanted else max(1, available_cores() // local_world_size()))
+    return torch.get_num_threads()
+
+
+def settle_machine(arguments: Arguments) -> Arguments:
+    """Settle what the machine decides where nobody did: the CPU where there is nothing else, and the precision.
+
+    The precision becomes a setting like others, so that the resolved settings and a resumed run know it. A launcher
+    that names one, or DeepSpeed, whose file names one, has decided.
+    """
+    use_cpu = bool(arguments.training.get("use_cpu", not torch.accelerator.is_available()))
+    settled = replace(arguments, training={**arguments.training, "use_cpu": use_cpu})
+    launcher = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    deepspeed = os.environ.get("ACCELERATE_USE_DEEPSPEED", "false") == "true" or "deepspeed" in arguments.training
+    if launcher != "no" or deepspeed or {"bf16", "fp16"} & arguments.training.keys():
+        return settled
+    bf16, reason = automatic_precision(use_cpu=use_cpu)
+    return replace(
+        settled,
+        training={**settled.training, "bf16": bf16},
+        values={**arguments.values, "bf16": Value(bf16, reason)},
+    )
+
+
+def build_training_arguments(arguments: Arguments, *, max_seq_length: int) -> TrainingArguments:
+    """Build the host's arguments: what the layers set, over what scripts assume, with the batch worked out.
+
+    Raises:
+        UserError: The global batch does not divide, or the host refuses a setting.
+    """
+    given = {**SCRIPT_DEFAULTS, **arguments.training}
+    given.pop("resume_from_checkpoint", None)
+    if arguments.strategy.global_batch_size is not None:
+        sizes = ("global_batch_size", "per_device_train_batch_size")
+        wheres = [arguments.values[name].where for name in sizes if name in arguments.values]
+        given["per_device_train_batch_size"], given["gradient_accumulation_steps"] = split_batch(
+            parse_batch_size(arguments.strategy.global_batch_size),
+            max_seq_length=max_seq_length,
+            per_device=given.get("per_device_train_batch_size", TrainingArguments.per_device_train_batch_size),
+            world_size=world_size(),
+            # A user who gives both means both; a recipe does not know the devices.
+            shrink=len(wheres) < 2 or any(where.startswith("recipe ") for where in wheres),
+        )
+    try:
+        return TrainingArguments(**given)
+    except (ValueError, ImportError, TypeError, OverflowError) as error:
+        raise UserError(f"TrainingArguments: {first_line(error)}") from error

@@ -1,0 +1,33 @@
+"""The frame of every script: a user's mistake ends it with one line per mistake and an exit code."""
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from hf_strategies.distributed.ranks import is_local_main_process
+from hf_strategies.errors import UserError
+
+Result = TypeVar("Result")
+
+
+def script(main: Callable[[Sequence[str] | None], Result]) -> Callable[..., Result]:
+    """Wrap a script's `main(argv)` so that a `UserError` prints its lines and exits with its code.
+
+    With `--debug` on the command line the error keeps its traceback.
+    """
+
+    @functools.wraps(main)
+    def wrapped(argv: Sequence[str] | None = None) -> Result:
+        words = sys.argv[1:] if argv is None else argv
+        try:
+            return main(words)
+        except UserError as error:
+            if "--debug" in words:
+                raise
+            if is_local_main_process():  # a file may be missing on one machine of several
+                for line in str(error).splitlines():
+                    print(f"error: {line}", file=sys.stderr, flush=True)
+            raise SystemExit(error.exit_code) from None
+
+    return wrapped

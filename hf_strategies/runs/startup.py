@@ -1,0 +1,68 @@
+"""The first lines of a run: what is about to happen, so that a wrong run can be stopped before it costs anything."""
+
+import math
+
+from transformers import PreTrainedModel, TrainingArguments
+
+from hf_strategies.arguments import Arguments
+from hf_strategies.reports import format_count, format_number
+
+
+def describe_model(arguments: Arguments, model: PreTrainedModel) -> str:
+    """Name the model, its parameters and its shape."""
+    source = arguments.model.model_name_or_path or arguments.model.architecture
+    config = model.config
+    shape = {
+        "hidden": getattr(config, "hidden_size", None),
+        "layers": getattr(config, "num_hidden_layers", None),
+        "heads": getattr(config, "num_attention_heads", None),
+        "vocabulary": getattr(config, "vocab_size", None),
+    }
+    shown = ", ".join(f"{name} {value}" for name, value in shape.items() if value is not None)
+    attention = getattr(config, "_attn_implementation", None)
+    return f"{source}, {model.num_parameters():,} parameters ({shown}, {attention} attention)"
+
+
+def describe_batch(args: TrainingArguments, block_size: int) -> str:
+    """Spell out the global batch: sequences and tokens, and the product it is."""
+    sequences = _sequences_per_update(args)
+    return (
+        f"{sequences} sequences x {block_size} = {sequences * block_size:,} tokens per update "
+        f"({args.train_batch_size} per device x {args.world_size} devices x {args.gradient_accumulation_steps} "
+        "micro-batches)"
+    )
+
+
+def describe_strategy(arguments: Arguments, args: TrainingArguments) -> str:
+    """Name optimizer, rate and schedule, ours or the host's."""
+    optimizer = arguments.strategy.optimizer or str(args.optim.value)
+    scheduler = arguments.strategy.scheduler or str(args.lr_scheduler_type.value)
+    warmup = f" after {format_number(args.warmup_steps)} warmup" if args.warmup_steps else ""
+    return f"{optimizer} at {args.learning_rate:g}, weight decay {args.weight_decay:g}, {scheduler}{warmup}"
+
+
+def planned_updates(args: TrainingArguments, *, samples: int | None) -> int:
+    """Count the optimizer updates of a run over `samples` blocks per epoch; None for a stream."""
+    if args.max_steps > 0 or samples is None:
+        return args.max_steps
+    return math.ceil(args.num_train_epochs * -(-samples // _sequences_per_update(args)))
+
+
+def describe_length(args: TrainingArguments, *, samples: int | None, block_size: int) -> str:
+    """Say how many updates the run takes, and how often it sees the data; `samples` is None for a stream."""
+    updates = planned_updates(args, samples=samples)
+    sequences = updates * _sequences_per_update(args)
+    epochs = f", {sequences / samples:.2f} epochs" if samples else ""
+    return f"{updates:,} updates, {format_count(sequences * block_size)} tokens{epochs}"
+
+
+def describe_precision(arguments: Arguments, args: TrainingArguments, threads: int | None) -> str:
+    """Name device and precision, and who or what chose it."""
+    name = {"bf16": "bf16", "fp16": "fp16"}.get(str(args.mixed_precision), "float32")
+    chosen = arguments.values.get("fp16" if name == "fp16" else "bf16")
+    cores = f" on {threads} threads" if threads else ""
+    return f"{args.device.type}{cores}, {name}{f' ({chosen.where})' if chosen else ''}"
+
+
+def _sequences_per_update(args: TrainingArguments) -> int:
+    return args.train_batch_size * args.world_size * args.gradient_accumulation_steps

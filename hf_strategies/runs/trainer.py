@@ -1,0 +1,94 @@
+"""The trainer of a pretraining run: model, data and strategies put together."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from transformers import (
+    EvalPrediction,
+    PreTrainedModel,
+    PrinterCallback,
+    TrainerCallback,
+    TrainingArguments,
+    default_data_collator,
+)
+
+from hf_strategies.arguments import Arguments
+from hf_strategies.callbacks.console import ConsoleCallback
+from hf_strategies.callbacks.event_log import EventLogCallback
+from hf_strategies.callbacks.samples import SamplePrinterCallback
+from hf_strategies.callbacks.throughput import ThroughputCallback
+from hf_strategies.data import PreparedText
+from hf_strategies.errors import UserError, first_line
+from hf_strategies.metrics.language_modeling import language_modeling_metrics, next_token_nll
+from hf_strategies.optimizers import OptimizerFactory
+from hf_strategies.runs.output_folder import EVENTS
+from hf_strategies.runs.prompts import split_prompts
+from hf_strategies.runs.results import CARD
+from hf_strategies.training import StrategyTrainer
+
+
+class ReportedTrainer(StrategyTrainer):
+    """StrategyTrainer that leaves the model card to the run's report: pushing to the Hub must not overwrite it."""
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        if not Path(self.args.output_dir, CARD).is_file():
+            super().create_model_card(*args, **kwargs)
+
+
+def build_trainer(
+    arguments: Arguments, args: TrainingArguments, model: PreTrainedModel, text: PreparedText, folder: Path
+) -> StrategyTrainer:
+    """Put model, data and strategies together.
+
+    Raises:
+        UserError: The host refuses something: a reporter that is not installed, a Hub that does not know the user.
+    """
+    strategy = arguments.strategy
+    optimizer: dict[str, Any] = {}
+    if strategy.optimizer is not None:
+        hyper = {"lr": args.learning_rate, "weight_decay": args.weight_decay, **(strategy.optimizer_kwargs or {})}
+        optimizer["optimizer_cls_and_kwargs"] = (OptimizerFactory, {"name": strategy.optimizer, **hyper})
+    try:
+        trainer = ReportedTrainer(
+            model=model,
+            args=args,
+            train_dataset=text.train,
+            eval_dataset=text.validation,
+            processing_class=text.tokenizer,
+            data_collator=default_data_collator,
+            preprocess_logits_for_metrics=next_token_nll,
+            compute_metrics=partial(score, num_bytes=text.validation.num_bytes),
+            scheduler=strategy.scheduler,
+            scheduler_kwargs=strategy.scheduler_kwargs,
+            callbacks=build_callbacks(arguments, text, folder),
+            **optimizer,
+        )
+    except (ImportError, OSError, ValueError) as error:
+        raise UserError(first_line(error)) from error
+    trainer.remove_callback(PrinterCallback)  # ConsoleCallback prints what it would, to be read
+    return trainer
+
+
+def score(prediction: EvalPrediction, *, num_bytes: float) -> dict[str, float]:
+    """Adapt `language_modeling_metrics` to Trainer's `compute_metrics`."""
+    return language_modeling_metrics(prediction.predictions, num_bytes=num_bytes)
+
+
+def build_callbacks(arguments: Arguments, text: PreparedText, folder: Path) -> list[TrainerCallback]:
+    """The callbacks of every pretraining run."""
+    events = folder / EVENTS
+    callbacks: list[TrainerCallback] = [ThroughputCallback(), ConsoleCallback(), EventLogCallback(events)]
+    if arguments.run.num_completions:
+        prompts, references = split_prompts(
+            text.validation,
+            text.tokenizer,
+            count=arguments.run.num_completions,
+            reference_tokens=arguments.run.max_new_tokens,
+        )
+        callbacks.append(
+            SamplePrinterCallback(
+                prompts, references=references, max_new_tokens=arguments.run.max_new_tokens, event_log=events
+            )
+        )
+    return callbacks

@@ -1,0 +1,53 @@
+import copy
+
+import pytest
+
+from hf_strategies.arguments.topics import ModelArguments
+from hf_strategies.errors import UserError
+from hf_strategies.runs.language_model import build_model, load_tokenizer, resolve_block_size, unused_sizes
+
+
+@pytest.fixture
+def checkpoint(tiny_lm, byte_tokenizer, tmp_path) -> str:
+    """A checkpoint with 32 positions, and its tokenizer."""
+    tiny_lm.save_pretrained(tmp_path)
+    byte_tokenizer.save_pretrained(tmp_path)
+    return str(tmp_path)
+
+
+def test_a_block_is_as_long_as_asked_or_512_or_what_the_checkpoint_has_positions_for(checkpoint):
+    assert resolve_block_size(ModelArguments(architecture="gpt2"), None) == 512
+    assert resolve_block_size(ModelArguments(architecture="gpt2"), 2048) == 2048
+    assert resolve_block_size(ModelArguments(model_name_or_path=checkpoint), None) == 32
+    assert resolve_block_size(ModelArguments(model_name_or_path=checkpoint), 16) == 16
+    with pytest.raises(UserError, match="max_seq_length 33 is longer than the 32 positions"):
+        resolve_block_size(ModelArguments(model_name_or_path=checkpoint), 33)
+
+
+def test_the_tokenizer_is_the_one_that_was_named_or_the_checkpoints_or_none(checkpoint, tmp_path):
+    assert len(load_tokenizer(ModelArguments(model_name_or_path=checkpoint))) == 258
+    assert len(load_tokenizer(ModelArguments(architecture="gpt2", tokenizer_name=checkpoint))) == 258
+    assert load_tokenizer(ModelArguments(architecture="gpt2")) is None
+    with pytest.raises(UserError, match="tokenizer_name 'nowhere' has no tokenizer that can be read"):
+        load_tokenizer(ModelArguments(architecture="gpt2", tokenizer_name="nowhere"))
+
+
+def test_a_tokenizer_without_padding_pads_with_its_end(byte_tokenizer, tmp_path):
+    unpadded = copy.deepcopy(byte_tokenizer)
+    unpadded.pad_token = None
+    unpadded.save_pretrained(tmp_path)
+    loaded = load_tokenizer(ModelArguments(tokenizer_name=str(tmp_path)))
+    assert loaded.pad_token_id == loaded.eos_token_id == 256
+
+
+def test_a_fresh_model_knows_its_tokenizers_tokens(byte_tokenizer):
+    arguments = ModelArguments(architecture="transformer_pp", hidden_size=32, num_hidden_layers=1)
+    model = build_model(arguments, byte_tokenizer, block_size=16, isolate_documents=True)
+    assert (model.config.eos_token_id, model.config.pad_token_id) == (256, 257)
+    assert model.get_input_embeddings().weight.shape == (258, 32)
+
+
+def test_sizes_that_an_architecture_does_not_have_are_named():
+    arguments = ModelArguments(architecture="gpt2", hidden_size=64, num_key_value_heads=1)
+    assert unused_sizes(arguments) == ["num_key_value_heads is unused: gpt2 has no such size"]
+    assert unused_sizes(ModelArguments(model_name_or_path="x")) == []

@@ -1,0 +1,127 @@
+import json
+
+import pytest
+
+from hf_strategies.arguments import parse_arguments
+from hf_strategies.arguments.resolved import write_resolved
+from hf_strategies.errors import UserError
+from hf_strategies.runs.output_folder import open_output_folder, write_results
+
+
+def parse(*argv: str):
+    return parse_arguments(argv, description="A test.", default_recipe="pretrain")
+
+
+@pytest.fixture
+def in_tmp(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def checkpoint(folder, step: int):
+    path = folder / f"checkpoint-{step}"
+    path.mkdir(parents=True)
+    (path / "trainer_state.json").write_text("{}")
+    return path
+
+
+def test_runs_are_numbered_and_never_share_a_folder(in_tmp):
+    assert [str(open_output_folder(parse()).path) for _ in range(3)] == [
+        "runs/pretrain-1",
+        "runs/pretrain-2",
+        "runs/pretrain-3",
+    ]
+
+
+def test_the_same_run_unfinished_goes_on_from_its_newest_checkpoint(tmp_path):
+    arguments = parse("--output_dir", str(tmp_path))
+    write_resolved(arguments, tmp_path, "A run.")
+    checkpoint(tmp_path, 90)
+    newest = checkpoint(tmp_path, 100)
+    assert open_output_folder(arguments).checkpoint == str(newest)
+
+
+def test_the_same_run_finished_is_reported(tmp_path):
+    arguments = parse("--output_dir", str(tmp_path))
+    write_resolved(arguments, tmp_path, "A run.")
+    (tmp_path / "all_results.json").write_text(json.dumps({"eval_loss": 2.5}))
+    assert open_output_folder(arguments).results == {"eval_loss": 2.5}
+
+
+def test_another_run_is_refused_with_what_differs(tmp_path):
+    write_resolved(parse("--learning_rate", "1e-3"), tmp_path, "A run.")
+    checkpoint(tmp_path, 10)
+    with pytest.raises(UserError, match=r"holds another run.*\nlearning_rate: 0.001 there, 0.002 here"):
+        open_output_folder(parse("--learning_rate", "2e-3", "--output_dir", str(tmp_path)))
+
+
+@pytest.mark.parametrize("trace", ["model.safetensors", "checkpoint-10", "all_results.json"])
+def test_a_folder_of_somebody_elses_run_is_refused(tmp_path, trace):
+    (tmp_path / trace).mkdir()
+    with pytest.raises(UserError, match=f"holds another run \\({trace}\\)"):
+        open_output_folder(parse("--output_dir", str(tmp_path)))
+
+
+def test_other_files_are_none_of_its_business(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    assert open_output_folder(parse("--output_dir", str(tmp_path))).path == tmp_path
+
+
+def test_a_run_that_is_there_is_not_started_over(tmp_path):
+    write_resolved(parse(), tmp_path, "A run.")
+    checkpoint(tmp_path, 10)
+    with pytest.raises(UserError, match="holds this run already"):
+        open_output_folder(parse("--output_dir", str(tmp_path), "--resume_from_checkpoint", "none"))
+
+
+def test_settings_without_a_checkpoint_hold_nobody_up(tmp_path):
+    write_resolved(parse("--learning_rate", "1e-3"), tmp_path, "A run.")
+    assert open_output_folder(parse("--output_dir", str(tmp_path))).checkpoint is None
+
+
+def test_damaged_results_are_no_results(tmp_path):
+    arguments = parse("--output_dir", str(tmp_path))
+    write_resolved(arguments, tmp_path, "A run.")
+    (tmp_path / "all_results.json").write_text("{")
+    assert open_output_folder(arguments).results is None
+
+
+def test_an_evaluation_is_not_taken_for_the_training(tmp_path):
+    write_resolved(parse("--do_eval"), tmp_path, "A run.")
+    write_results({"eval_loss": 2.5}, tmp_path)
+    with pytest.raises(UserError, match="do_eval: True there, None here"):
+        open_output_folder(parse("--output_dir", str(tmp_path)))
+
+
+def test_a_named_checkpoint_does_not_open_another_runs_folder(tmp_path):
+    path = checkpoint(tmp_path / "theirs", 5)
+    write_resolved(parse("--learning_rate", "1e-3"), tmp_path / "theirs", "A run.")
+    arguments = parse("--output_dir", str(tmp_path / "theirs"), "--resume_from_checkpoint", str(path))
+    with pytest.raises(UserError, match="holds another run"):
+        open_output_folder(arguments)
+
+
+def test_a_refused_run_gives_its_folder_back_and_nothing_else(tmp_path):
+    folder = open_output_folder(parse("--output_dir", str(tmp_path / "new")))
+    write_resolved(parse(), folder.path, "A run.")
+    folder.give_back()
+    assert not folder.path.exists()
+    kept = open_output_folder(parse("--output_dir", str(tmp_path / "kept")))
+    (kept.path / "notes.txt").touch()
+    kept.give_back()
+    assert (kept.path / "notes.txt").exists()
+
+
+def test_a_checkpoint_that_is_named_must_be_one(tmp_path):
+    path = checkpoint(tmp_path / "elsewhere", 5)
+    arguments = parse("--output_dir", str(tmp_path / "new"), "--resume_from_checkpoint", str(path))
+    assert open_output_folder(arguments).checkpoint == str(path)
+    with pytest.raises(UserError, match="is not a checkpoint"):
+        open_output_folder(parse("--output_dir", str(tmp_path / "b"), "--resume_from_checkpoint", str(tmp_path)))
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be written"):
+        open_output_folder(parse("--output_dir", str(tmp_path / "file" / "runs")))

@@ -1,0 +1,97 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hf_strategies.arguments import parse_arguments
+from hf_strategies.distributed.precision import automatic_precision
+from hf_strategies.errors import UserError
+from hf_strategies.runs.process import build_training_arguments, settle_machine
+
+ROOT = Path(__file__).parents[2]
+
+
+def parse(*argv: str):
+    return parse_arguments(argv, description="A test.", default_recipe="pretrain")
+
+
+PROBE = """
+import os
+from hf_strategies.distributed.precision import automatic_precision
+from hf_strategies.errors import UserError
+from hf_strategies.runs.process import available_cores, use_all_cores
+
+def threads(**environment):
+    os.environ.update(environment)
+    try:
+        return use_all_cores()
+    except UserError as error:
+        return error
+
+cores = available_cores()
+print(threads() == cores)
+print(threads(LOCAL_WORLD_SIZE=str(cores)) == 1)
+print(threads(HF_STRATEGIES_THREADS="3") == 3)
+print(threads(HF_STRATEGIES_THREADS="many"))
+"""
+
+
+def test_a_process_takes_its_share_of_the_cores_whatever_the_launcher_left_it():
+    # In a process of its own: the number of threads belongs to the whole process.
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.stdout.splitlines() == [
+        "True",  # alone on the machine, all of them
+        "True",  # one process per core, one each
+        "True",  # a user's own number wins
+        "HF_STRATEGIES_THREADS must be a whole number of at least 1, got 'many'",
+    ]
+
+
+def test_accumulation_follows_from_the_global_batch(tmp_path):
+    arguments = parse(
+        "--output_dir", str(tmp_path), "--global_batch_size", "2048 tokens", "--per_device_train_batch_size", "2"
+    )
+    args = build_training_arguments(arguments, max_seq_length=128)
+    assert args.gradient_accumulation_steps == 8  # 16 sequences of 128, 2 at a time
+
+
+def test_what_the_user_sets_wins_over_what_scripts_assume(tmp_path):
+    given = parse("--output_dir", str(tmp_path), "--logging_nan_inf_filter", "true", "--bf16", "false")
+    args = build_training_arguments(given, max_seq_length=256)
+    assert args.logging_nan_inf_filter is True
+    assert args.bf16 is False
+    assert args.resume_from_checkpoint is None
+
+
+def test_what_the_host_refuses_is_one_line(tmp_path):
+    arguments = parse("--output_dir", str(tmp_path), "--load_best_model_at_end", "--save_strategy", "no")
+    with pytest.raises(UserError, match=r"^TrainingArguments: .*load_best_model_at_end") as caught:
+        build_training_arguments(arguments, max_seq_length=256)
+    assert "\n" not in str(caught.value)
+
+
+def precision_settled(*argv: str) -> bool:
+    return "bf16" in settle_machine(parse(*argv)).training
+
+
+def test_precision_is_settled_only_where_nobody_chose_one(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")  # what the launcher also sets when nobody chose
+    settled = settle_machine(parse("--use_cpu"))
+    bf16, reason = automatic_precision(use_cpu=True)
+    assert (settled.training["bf16"], settled.values["bf16"].where) == (bf16, reason)
+    assert settle_machine(parse("--bf16", "false")).training["bf16"] is False
+    assert not precision_settled("--fp16")
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
+    assert not precision_settled()
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    assert not precision_settled()
