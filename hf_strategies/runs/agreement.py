@@ -30,7 +30,11 @@ def decide_together(decide: Callable[[], Decision]) -> Decision:
 
 
 def part_together() -> None:
-    """Wait for all processes, then leave torch.distributed: one that exits early can make another one abort."""
+    """Wait for all processes, then leave torch.distributed.
+
+    The wait is not only manners: a worker thread of gloo that frees the tensors of the last collective while Python
+    already exits aborts the process (SIGABRT after a good run). One more collective outlasts that thread.
+    """
     state = PartialState()
     state.wait_for_everyone()
     state.destroy_process_group()
