@@ -1,9 +1,8 @@
-"""What the processes of a run do together: decide, and part."""
+"""What the processes of a run decide together."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
 from hf_strategies.distributed.ranks import is_main_process
@@ -27,14 +26,3 @@ def decide_together(decide: Callable[[], Decision]) -> Decision:
     if outcome[1] is not None:
         raise outcome[1]
     return outcome[0]
-
-
-def part_together() -> None:
-    """Wait for all processes, then leave torch.distributed.
-
-    The wait is not only manners: a worker thread of gloo that frees the tensors of the last collective while Python
-    already exits aborts the process (SIGABRT after a good run). One more collective outlasts that thread.
-    """
-    state = PartialState()
-    state.wait_for_everyone()
-    state.destroy_process_group()

@@ -10,11 +10,12 @@ from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.resolved import FILE_NAME, write_resolved
 from hf_strategies.arguments.topics import ModelArguments, trains
 from hf_strategies.data import PreparedText, StreamingBlocks, TextSource, TokenizerRequest, prepare_text
+from hf_strategies.distributed.process_group import leave_process_group
 from hf_strategies.distributed.ranks import is_main_process
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.reports import format_count
 from hf_strategies.runs import startup
-from hf_strategies.runs.agreement import decide_together, part_together
+from hf_strategies.runs.agreement import decide_together
 from hf_strategies.runs.language_model import build_model, load_tokenizer, resolve_block_size, unused_sizes
 from hf_strategies.runs.output_folder import OutputFolder, open_output_folder, write_results
 from hf_strategies.runs.process import build_training_arguments, settle_machine, use_all_cores
@@ -50,7 +51,7 @@ def pretrain(arguments: Arguments) -> dict[str, float]:
         if is_main_process():
             folder.give_back()
         raise
-    part_together()
+    leave_process_group()
     return results
 
 

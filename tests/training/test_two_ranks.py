@@ -18,6 +18,7 @@ TRAIN = """
 import json, sys
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, TrainingArguments
+from hf_strategies.distributed.process_group import leave_process_group
 from hf_strategies.training import StrategyTrainer
 
 folder = sys.argv[1]
@@ -47,9 +48,7 @@ def train(name, num_rows, **resume):
 for num_rows, step in ((24, 4), (26, 6)):
     train("straight", num_rows)
     train("resumed", num_rows, resume_from_checkpoint=f"{folder}/{num_rows}/checkpoint-{step}")
-if torch.distributed.is_initialized():  # gloo must have freed its tensors before Python exits, or it aborts
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
+leave_process_group()
 """
 
 
