@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "hf_strategies"
 # A room may import only rooms on floors before its own; rooms on one floor never see each other.
 FLOORS = [
-    {"errors", "version"},
+    {"errors", "ranges", "version"},
     {"registry"},
     {"randomness", "distributed"},
     {"schedulers", "optimizers", "models", "augmentation", "adapters", "objectives", "metrics"},
