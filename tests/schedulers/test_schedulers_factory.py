@@ -7,14 +7,15 @@ import torch
 from transformers import get_scheduler
 
 from hf_strategies.errors import UserError
-from hf_strategies.registry import Entry
-from hf_strategies.schedulers import SCHEDULERS, bind_curve, create_scheduler, schedule_curve
+from hf_strategies.schedulers import SCHEDULERS, RunScale, bind_curve, check_schedule, create_scheduler, schedule_curve
 
+PHASES = [{"scheduler": "linear"}]
 RUN = {"num_training_steps": 120, "num_warmup_steps": 10}
 
 
 def probe(*rates: float) -> torch.optim.Optimizer:
-    return torch.optim.SGD([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": rate} for rate in rates or (1.0,)])
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": rate} for rate in rates or (1.0,)]
+    return torch.optim.SGD(groups, lr=groups[0]["lr"])  # the host's polynomial looks at the optimizer's default
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,12 @@ def probe(*rates: float) -> torch.optim.Optimizer:
         (("constant", {}), ("constant_with_warmup", {})),
         (("linear", {}), ("linear", {})),
         (("cosine", {}), ("cosine", {})),
+        (("cosine", {"num_cycles": 1.5}), ("cosine", {"num_cycles": 1.5})),
         (("cosine", {"min_lr_ratio": 0.1}), ("cosine_with_min_lr", {"min_lr_rate": 0.1})),
+        (("cosine_restarts", {"num_cycles": 3}), ("cosine_with_restarts", {"num_cycles": 3})),
+        (("polynomial", {"power": 2.0, "min_lr_ratio": 0.1}), ("polynomial", {"power": 2.0, "lr_end": 0.1})),
+        (("inverse_sqrt", {}), ("inverse_sqrt", {})),
+        (("inverse_sqrt", {"num_timescale_steps": 30}), ("inverse_sqrt", {"timescale": 30})),
         *[
             (
                 ("warmup_stable_decay", {"num_decay_steps": 40, "decay_shape": shape}),
@@ -69,18 +75,10 @@ def test_a_resumed_schedule_goes_on_where_it_was():
     scheduler = create_scheduler("cosine", optimizer, **RUN)
     optimizer.load_state_dict(saved[0])
     scheduler.load_state_dict(saved[1])
-    by_number = create_scheduler("cosine", _started(0.3), **RUN, last_epoch=49)
-    assert by_number.get_last_lr() == straight[50]
     for step in range(50, 120):
         assert scheduler.get_last_lr() == straight[step]
         optimizer.step()
         scheduler.step()
-
-
-def _started(rate: float) -> torch.optim.Optimizer:
-    optimizer = probe(rate)
-    optimizer.param_groups[0]["initial_lr"] = rate  # what a scheduler notes when a run starts
-    return optimizer
 
 
 def test_a_scheduler_can_be_pickled():
@@ -108,7 +106,8 @@ def test_shares_that_add_up_to_the_run_fit_in_it():
     [
         ("linaer", {}, "unknown scheduler 'linaer', did you mean 'linear'"),
         ("linear", {"min_lr_ration": 0.1}, "'linear' has no setting 'min_lr_ration', did you mean 'min_lr_ratio'"),
-        ("constant", {"min_lr_ratio": 0.1}, r"'constant' has no setting 'min_lr_ratio' \(known: none\)"),
+        ("constant", {"min_lr_ratio": 0.1}, r"no setting 'min_lr_ratio' \(known: warmup_shape, warmup_start\)"),
+        ("linear", {"last_epoch": 5}, "'linear' has no setting 'last_epoch'"),
         ("linear", {"min_lr_ratio": 1.1}, r"min_lr_ratio must be a number in \[0, 1\], got 1.1"),
         ("linear", {"min_lr_ratio": "low"}, "min_lr_ratio must be a number"),
         ("linear", {"num_warmup_steps": 121}, r"num_warmup_steps must be a whole number of updates in \[0, 120\]"),
@@ -126,8 +125,53 @@ def test_shares_that_add_up_to_the_run_fit_in_it():
         (
             "warmup_stable_decay",
             {"num_decay_steps": 40, "decay_shape": "lineal"},
-            "decay_shape must be one of linear, cosine, one_minus_sqrt, got 'lineal'",
+            "decay_shape must be one of linear, cosine, one_minus_sqrt, power, got 'lineal'",
         ),
+        (
+            "warmup_stable_decay",
+            {"num_decay_steps": 40, "decay_power": 3.0},
+            "decay_power means something only beside decay_shape 'power', got None",
+        ),
+        ("cosine_restarts", {"num_cycles": 1.5}, "num_cycles must be a whole number >= 1, got 1.5"),
+        ("step", {}, "'step' needs step_size"),
+        ("step", {"step_size": 0}, "step_size must be at least one update, got 0"),
+        ("step", {"step_size": 10, "gamma": 0}, r"gamma must be a number in \(0, 1\], got 0"),
+        ("multistep", {"milestones": 30}, "milestones must be a list of lengths, got 30"),
+        ("multistep", {"milestones": [30, 130]}, r"milestones must be a whole number of updates in \[0, 120\]"),
+        ("linear", {"warmup_shape": "cosine"}, "warmup_shape needs a warmup .* got none"),
+        (
+            "linear",
+            {"num_warmup_steps": 10, "warmup_shape": "exponential"},
+            "an exponential warmup needs a warmup_start above 0, got 0",
+        ),
+        ("linear", {"num_warmup_steps": 10, "warmup_start": 2}, r"warmup_start must be a number in \[0, 1\], got 2"),
+        ("sequence", {"phases": []}, r"phases must be a list of phases, got \[\]"),
+        ("sequence", {"phases": [{"scheduler": "linea"}]}, "phase 1 must be a mapping with a scheduler .* got"),
+        ("sequence", {"phases": [{"scheduler": "linear"}] * 2}, r"phase 1 \(linear\) needs num_steps"),
+        (
+            "sequence",
+            {"phases": [{"scheduler": "linear", "num_step": 70}, {"scheduler": "linear"}]},
+            r"phase 1 \(linear\) has no setting 'num_step', did you mean 'num_steps'\? \(known: .*peak, min_lr_ratio",
+        ),
+        ("sequence", {"phases": [{"scheduler": "linear", "paek": 0.5}]}, "'paek', did you mean 'peak'"),
+        (
+            "sequence",
+            {"phases": [{"scheduler": "linear", "num_steps": 70}] * 2},
+            "phases 1 to 2 of 140 updates do not fit in 120",
+        ),
+        (
+            "sequence",
+            {"phases": [{"scheduler": "linear", "num_steps": 70}]},
+            "the phases leave 50 updates of the run without a curve",
+        ),
+        ("sequence", {"phases": [{"scheduler": "linear", "peak": 0}]}, "peak of phase 1 must be a number in"),
+        ("sequence", {"phases": [{"scheduler": "reduce_on_plateau"}]}, "follows an evaluation's metric"),
+        (
+            "sequence",
+            {"phases": PHASES, "num_warmup_steps": 5},
+            "takes no warmup, .*: set num_warmup_steps of a phase",
+        ),
+        ("reduce_on_plateau", {}, "'reduce_on_plateau' follows an evaluation's metric: it has no curve"),
     ],
     ids=str,
 )
@@ -136,22 +180,60 @@ def test_a_mistake_is_refused_with_what_was_expected(name, arguments, complaint)
         schedule_curve(name, **{"num_training_steps": 120, **arguments})
 
 
-def triangle(step: int, num_training_steps: int, *, num_warmup_steps: int) -> float:
-    return step / num_warmup_steps if step < num_warmup_steps else 1 - step / num_training_steps
+@pytest.mark.parametrize("name", ["noam", "one_cycle", "slanted_triangular"])
+def test_a_curve_with_a_rise_of_its_own_refuses_a_warmup_and_says_what_to_set(name):
+    with pytest.raises(UserError, match=f"'{name}' takes no warmup, got 12 updates: set num_rise_steps"):
+        schedule_curve(name, num_training_steps=120, num_warmup_steps=0.1, num_rise_steps=20)
+    with pytest.raises(UserError, match=f"'{name}' has no setting 'warmup_start'"):
+        schedule_curve(name, num_training_steps=120, num_rise_steps=20, warmup_start=0.5)
 
 
-def test_a_curve_with_a_warmup_of_its_own_sees_the_whole_run():
-    entry = Entry(name="triangle", target=triangle, summary="", facts={"own_warmup": True})
-    curve = bind_curve(entry, 10, 0.4, {})
-    assert [curve(step) for step in (0, 2, 4, 10)] == [0.0, 0.5, 0.6, 0.0]
-    with pytest.raises(UserError, match="no setting 'num_cycles'"):
-        bind_curve(entry, 10, 4, {"num_cycles": 2})
+def test_a_warmup_goes_over_milestones_and_before_anything_else():
+    milestones = schedule_curve("multistep", **RUN, milestones=[5, 20], gamma=0.5)
+    assert [milestones(step) for step in (4, 5, 19, 20)] == [0.4, 0.25, 0.5, 0.25]
+    steps = schedule_curve("step", **RUN, step_size=0.5)
+    assert [steps(step) for step in (59, 60)] == [1.0, 0.1]
+
+
+def test_a_warmup_has_a_shape_and_a_start():
+    curve = schedule_curve("linear", **RUN, warmup_shape="exponential", warmup_start=0.01)
+    assert [curve(step) for step in (0, 5, 10, 65)] == pytest.approx([0.01, 0.1, 1.0, 0.5])
+
+
+def test_lengths_are_also_tokens_and_epochs():
+    units = {"tokens_per_update": 1000, "updates_per_epoch": 30}
+    curve = schedule_curve("step", **RUN, step_size="1 epoch", **units)
+    assert [curve(step) for step in (29, 30, 60)] == pytest.approx([1.0, 0.1, 0.01])
+    curve = schedule_curve(
+        "warmup_stable_decay",
+        num_training_steps=120,
+        num_warmup_steps="9.5k tokens",
+        num_decay_steps="1 epoch",
+        **units,
+    )
+    assert [curve(step) for step in (5, 10, 90, 120)] == [0.5, 1.0, 1.0, 0.0]
+
+
+def test_a_unit_without_its_rate_says_what_is_missing():
+    with pytest.raises(UserError, match="num_warmup_steps of '2M tokens' needs the tokens of one update"):
+        schedule_curve("linear", num_training_steps=120, num_warmup_steps="2M tokens")
+
+
+def test_a_default_length_that_does_not_fit_is_refused_too():
+    with pytest.raises(UserError, match=r"num_rise_steps \(not given: its default\) must be .* \[0, 120\], .* 4000"):
+        schedule_curve("noam", num_training_steps=120)
+    with pytest.raises(UserError, match=r"^num_rise_steps must be"):
+        schedule_curve("noam", num_training_steps=120, num_rise_steps=4000)
 
 
 def test_the_length_of_a_run_is_no_shape():
-    for word in ("num_warmup_steps", "num_training_steps"):
-        with pytest.raises(UserError, match=f"'linear' has no setting '{word}'"):
-            bind_curve(SCHEDULERS["linear"], 120, 0, {word: 5})
+    for name, word, instead in [
+        ("linear", "num_warmup_steps", "set warmup_steps"),
+        ("linear", "num_training_steps", "set max_steps"),
+        ("one_cycle", "num_warmup_steps", "set num_rise_steps"),
+    ]:
+        with pytest.raises(UserError, match=f"'{name}' has no setting '{word}': {instead}"):
+            bind_curve(SCHEDULERS[name], RunScale(120), 0, {word: 5})
 
 
 def test_curves_are_checked_and_drawn_without_torch():
@@ -160,3 +242,18 @@ def test_curves_are_checked_and_drawn_without_torch():
         "schedule_curve('linear', num_training_steps=9)(3); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(
+    ("warmup", "shape", "complaint"),
+    [
+        (5, {}, "'reduce_on_plateau' takes no warmup, got 5 updates: leave it out"),
+        (0, {"warmup_shape": "linear"}, "no setting 'warmup_shape'"),
+        (0, {"factor": 1.5}, r"factor must be a number in \(0, 1\), got 1.5"),
+        (0, {"patince": 3}, "did you mean 'patience'"),
+        (0, {"patience": 0.5}, "patience must be a whole number of evaluations"),
+    ],
+)
+def test_what_follows_a_metric_is_checked_as_curves_are(warmup, shape, complaint):
+    with pytest.raises(UserError, match=complaint):
+        check_schedule(SCHEDULERS["reduce_on_plateau"], RunScale(120), warmup, shape)
