@@ -1,40 +1,53 @@
 """What a user may set on an optimizer, checked without torch: a command line asks before it is imported."""
 
-import math
-from collections.abc import Callable, Mapping
+import importlib.util
+from collections.abc import Mapping
 from typing import Any
 
-from hf_strategies.errors import UserError, did_you_mean
+from hf_strategies.errors import MissingPackageError, UserError, did_you_mean
 from hf_strategies.optimizers.shelf import OPTIMIZERS
-
-
-def _is_rate(value: Any) -> bool:
-    return isinstance(value, int | float) and 0.0 <= value < math.inf
-
-
-def _is_average(value: Any) -> bool:
-    return isinstance(value, int | float) and 0.0 <= value < 1.0
+from hf_strategies.ranges import (
+    AT_LEAST_ONE,
+    AVERAGE,
+    COUNT,
+    LEARNING_RATE,
+    NOT_NEGATIVE,
+    SWITCH,
+    Rule,
+    is_number,
+    one_of,
+    or_none,
+)
 
 
 def _are_betas(value: Any) -> bool:
-    return isinstance(value, tuple | list) and len(value) == 2 and all(map(_is_average, value))
+    return isinstance(value, tuple | list) and len(value) == 2 and all(map(AVERAGE[0], value))
 
 
-Rule = tuple[Callable[[Any], bool], str]
-RATE: Rule = (_is_rate, "a finite number >= 0")
-BETAS: Rule = (_are_betas, "two numbers in [0, 1)")
+BETAS: Rule = (_are_betas, "two numbers in [0, 1) such as [0.9, 0.95]")
 
 # A name means the same in every optimizer, so each has one range.
 RANGES: dict[str, Rule] = {
-    "lr": RATE,
-    "weight_decay": RATE,
+    "lr": LEARNING_RATE,
+    "weight_decay": NOT_NEGATIVE,
     "betas": BETAS,
-    "eps": RATE,
-    "momentum": (_is_average, "a number in [0, 1)"),
-    "scaling": (lambda value: value in ("rms", "spectral"), "'rms' or 'spectral'"),
-    "adamw_lr": (lambda value: value is None or _is_rate(value), "a finite number >= 0, or none for lr's"),
+    "eps": NOT_NEGATIVE,
+    "momentum": AVERAGE,
+    "decay": one_of(("tied", "independent")),
+    "scaling": one_of(("rms", "spectral")),
+    "adamw_lr": or_none(LEARNING_RATE, " for lr's"),
     "adamw_betas": BETAS,
+    "nesterov": SWITCH,
+    "beta2_decay": (lambda value: is_number(value) and -1 <= value < 0, "a number in [-1, 0)"),
+    "clip_threshold": AT_LEAST_ONE,
+    "precondition_frequency": COUNT,
+    "slow_beta": AVERAGE,
+    "slow_weight": NOT_NEGATIVE,
+    "slow_rise_steps": or_none(COUNT),
 }
+
+# What every optimizer is given, and the setting that it comes from.
+GIVEN = {"name": "optimizer", "lr": "learning_rate", "weight_decay": "weight_decay", "param_groups": "param_groups"}
 
 
 def check_ranges(**hyper: Any) -> None:
@@ -57,9 +70,17 @@ def check_optimizer_settings(name: str, hyper: Mapping[str, Any]) -> None:
         hyper: Its settings besides `lr` and `weight_decay`.
 
     Raises:
-        UserError: The name or a setting is unknown, or a value is out of range.
+        UserError: The name or a setting is unknown, a value is out of range, or a package is not installed.
     """
-    known = OPTIMIZERS[name].facts["hyperparameters"]
+    facts = OPTIMIZERS[name].facts
+    if "package" in facts and importlib.util.find_spec(facts["package"]) is None:
+        raise MissingPackageError(facts["package"], facts["extra"], f"optimizer {name!r}")
+    for key in hyper:
+        if key in GIVEN:
+            raise UserError(f"optimizer {name!r} has no setting {key!r} of its own: set the run's {GIVEN[key]}")
+    known = facts["hyperparameters"]
+    if known is None:
+        return  # its class says, when it is built
     for key in hyper:
         if key not in known:
             guess = did_you_mean(key, known)

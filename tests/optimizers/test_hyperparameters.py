@@ -15,6 +15,8 @@ from hf_strategies.optimizers.hyperparameters import check_ranges
         {"lr": float("nan")},
         {"lr": float("inf")},
         {"lr": "fast"},
+        {"lr": True},
+        {"lr": 10.5},
         {"weight_decay": -0.1},
         {"betas": (0.9, 1.0)},
         {"betas": (0.9,)},
@@ -22,6 +24,10 @@ from hf_strategies.optimizers.hyperparameters import check_ranges
         {"momentum": 1.0},
         {"scaling": "rsm"},
         {"adamw_lr": -1.0},
+        {"adamw_lr": 1e6},
+        {"eps": True},
+        {"betas": (False, 0.9)},
+        {"slow_rise_steps": True},
     ],
     ids=str,
 )
@@ -41,13 +47,27 @@ def test_an_unknown_setting_is_answered_with_the_nearest_one():
 
 
 def test_a_known_setting_is_held_to_its_range():
-    with pytest.raises(UserError, match=r"betas must be two numbers in \[0, 1\), got \[0.9, 1\]"):
-        check_optimizer_settings("adamw", {"betas": [0.9, 1]})
+    expected = r"betas must be two numbers in \[0, 1\) such as \[0.9, 0.95\], got"
+    for written in ([0.9, 1], "0.9,0.95"):  # the second as a shell hands it over
+        with pytest.raises(UserError, match=expected):
+            check_optimizer_settings("adamw", {"betas": written})
 
 
-def test_the_learning_rate_is_no_setting_of_its_own():
-    with pytest.raises(UserError, match=r"has no setting 'lr' .*known: betas, eps"):
-        check_optimizer_settings("adamw", {"lr": 1e-3})
+@pytest.mark.parametrize("name", ["adamw", "pytorch_optimizer:Adan"])
+@pytest.mark.parametrize(
+    ("key", "setting"),
+    [
+        ("lr", "learning_rate"),
+        ("weight_decay", "weight_decay"),
+        ("param_groups", "param_groups"),
+        ("name", "optimizer"),
+    ],
+)
+def test_what_the_run_sets_is_no_setting_of_an_optimizer(name, key, setting):
+    if name.startswith("pytorch_optimizer"):
+        pytest.importorskip("pytorch_optimizer")
+    with pytest.raises(UserError, match=f"{name!r} has no setting {key!r} of its own: set the run's {setting}$"):
+        check_optimizer_settings(name, {key: 0.5})
 
 
 def test_settings_are_checked_without_torch():

@@ -1,0 +1,73 @@
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
+from transformers import BertConfig, BertForSequenceClassification
+
+from hf_strategies.errors import UserError
+from hf_strategies.optimizers.group_spec import GroupRule
+from hf_strategies.optimizers.rule_matching import match_rules, named_parameters
+
+
+def classifier() -> BertForSequenceClassification:
+    sizes = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    return BertForSequenceClassification(BertConfig(vocab_size=32, **sizes))
+
+
+class Wrapper(nn.Module):
+    """Holds a model as DDP does, in `module`."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+
+def test_wrappers_do_not_show_in_names():
+    model = classifier()
+    bare = [name for name, _ in model.named_parameters()]
+    assert list(named_parameters(Wrapper(model))) == bare
+    assert list(named_parameters(torch.compile(model))) == bare
+    assert list(named_parameters(Wrapper(torch.compile(model)))) == bare
+    model.bert.encoder.layer[0] = torch.compile(model.bert.encoder.layer[0])
+    model.bert.encoder.layer[1] = checkpoint_wrapper(model.bert.encoder.layer[1])
+    assert list(named_parameters(model)) == bare
+
+
+def test_names_inside_peft_begin_as_the_models_do():
+    model = get_peft_model(classifier(), LoraConfig(r=2, target_modules=["query"], task_type="SEQ_CLS"))
+    names = list(named_parameters(model))
+    assert "bert.encoder.layer.0.attention.self.query.lora_A.default.weight" in names
+    assert "classifier.modules_to_save.default.weight" in names
+    assert all(name.startswith(("bert.", "classifier.")) for name in names)
+
+
+def test_a_pattern_is_searched_for_anywhere():
+    rule = GroupRule(pattern=r"layer\.1\..*bias$", lr=1.0)
+    owners = match_rules([rule], named_parameters(classifier()))
+    assert set(owners.values()) == {rule}
+    assert all(name.startswith("bert.encoder.layer.1.") and name.endswith("bias") for name in owners)
+    assert len(owners) == 8  # query, key, value, their output, two of the feed-forward, two norms
+
+
+@pytest.mark.parametrize(
+    ("patterns", "complaint"),
+    [
+        (["clasifier"], "rule 'clasifier' matches no parameter; the nearest are classifier.weight, classifier.bias"),
+        (["qurey"], "the nearest are bert.encoder.layer.0.attention.self.query.weight"),
+        (["pooler", "dense"], "rules 'pooler' and 'dense' both match bert.pooler.dense.weight"),
+        (["embeddings.word"], "matches only frozen weights, such as bert.embeddings.word_embeddings.weight"),
+    ],
+)
+def test_a_rule_that_does_not_fit_is_refused(patterns, complaint):
+    model = classifier()
+    model.bert.embeddings.requires_grad_(False)
+    with pytest.raises(UserError) as caught:
+        match_rules([GroupRule(pattern=pattern, lr=1.0) for pattern in patterns], named_parameters(model))
+    assert complaint in str(caught.value)
+
+
+def test_frozen_weights_among_others_are_passed_over():
+    model = classifier()
+    model.classifier.weight.requires_grad_(False)
+    assert set(match_rules([GroupRule(pattern="classifier", lr=1.0)], named_parameters(model))) == {"classifier.bias"}
