@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
+from torch.optim import Optimizer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from hf_strategies.optimizers.group_table import describe_param_groups
 from hf_strategies.reports.events import EventLog
 
 
@@ -27,7 +29,13 @@ class EventLogCallback(TrainerCallback):
         self._summary: dict[str, float] = {}
 
     def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module,
+        optimizer: Optimizer,
+        **kwargs: Any,
     ) -> None:
         if not state.is_world_process_zero:
             return
@@ -43,6 +51,7 @@ class EventLogCallback(TrainerCallback):
             per_device_train_batch_size=args.per_device_train_batch_size,
             gradient_accumulation_steps=args.gradient_accumulation_steps,
             seed=args.seed,
+            param_groups=[row._asdict() for row in describe_param_groups(optimizer)],
         )
 
     def on_log(

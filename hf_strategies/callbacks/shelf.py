@@ -21,7 +21,23 @@ CALLBACKS.add(
     summary="one aligned row per log, with the time that is left",
 )
 CALLBACKS.add(
+    "parameter_groups",
+    "hf_strategies.callbacks.parameter_groups:ParameterGroupsCallback",
+    summary="what the optimizer does to which weights: a table as training begins",
+)
+CALLBACKS.add(
     "event_log",
     "hf_strategies.callbacks.event_log:EventLogCallback",
     summary="everything that is logged, as one JSON line per event; a resumed run continues its file",
+)
+CALLBACKS.add(
+    "schedule_free",
+    "hf_strategies.callbacks.schedule_free:ScheduleFreeCallback",
+    summary="evaluate and save the averaged weights of a schedule-free optimizer",
+    paper="https://arxiv.org/abs/2405.15682",
+)
+CALLBACKS.add(
+    "hyperparameter_curve",
+    "hf_strategies.callbacks.hyperparameter_curve:HyperparameterCurveCallback",
+    summary="weight decay, momentum or a beta along a curve of the scheduler shelf",
 )

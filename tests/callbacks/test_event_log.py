@@ -2,6 +2,7 @@ import pytest
 from transformers import Trainer, TrainerCallback
 
 from hf_strategies.callbacks.event_log import EventLogCallback
+from hf_strategies.optimizers import OptimizerFactory
 from hf_strategies.reports.events import read_events
 
 
@@ -62,3 +63,19 @@ def test_training_anew_starts_the_file_anew(tiny_lm, token_rows, arguments, tmp_
     for _ in range(2):
         trainer.train()
     assert [event["event"] for event in timeless(tmp_path / "events.jsonl")] == ["run", "log", "end"]
+
+
+def test_the_start_of_a_run_says_what_the_optimizer_does_to_which_weights(tiny_lm, token_rows, arguments, tmp_path):
+    factory = (OptimizerFactory, {"name": "muon", "lr": 1e-2, "weight_decay": 0.1})
+    trainer = Trainer(
+        tiny_lm,
+        arguments(max_steps=1),
+        train_dataset=token_rows,
+        callbacks=[EventLogCallback(tmp_path / "events.jsonl")],
+        optimizer_cls_and_kwargs=factory,
+    )
+    trainer.train()
+    groups = timeless(tmp_path / "events.jsonl")[0]["param_groups"]
+    counts = {"tensors": 14, "parameters": 5120}  # 2 x (4 x 16 x 16 + 3 x 16 x 32)
+    assert groups[0] == {"group": "matrices", **counts, "lr": 1e-2, "weight_decay": 0.1, "optimizer": "muon"}
+    assert sum(group["parameters"] for group in groups) == tiny_lm.num_parameters()

@@ -25,6 +25,8 @@ HOSTS = {
 
 # What a callback cannot be built without; a new one that needs something says so here.
 SETTINGS = {
+    # A constant curve at the group's own value: what changes no weight is to change none.
+    "hyperparameter_curve": lambda _: {"hyperparameter": "beta1", "scheduler": "constant"},
     "samples": lambda _: {"prompts": ["ab"], "max_new_tokens": 2, "at_evaluations": True},
     "event_log": lambda folder: {"path": folder / "events.jsonl"},
 }
