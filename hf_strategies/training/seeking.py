@@ -1,0 +1,102 @@
+"""Trainer with an exact place in its data: an order that is a function, and checkpoints that count samples."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, RandomSampler, Sampler
+from transformers import TrainingArguments
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, has_length
+
+from hf_strategies.data.streaming import StreamingBlocks
+from hf_strategies.training.host import Host
+from hf_strategies.training.order import ShuffledOrder
+from hf_strategies.training.position import Feed, Position, check_global_batch, samples_done, updates_to
+from hf_strategies.training.stream import SeekableStream
+
+
+class SeekingMixin(Host):
+    """Draw samples in an order that is a pure function, write down how many were seen, and resume by seeking there.
+
+    Raises:
+        UserError: On resuming, the data, its order or its batches do not agree with the checkpoint's position, or
+            that is damaged.
+    """
+
+    train_dataset: Any
+    _order: ShuffledOrder | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if isinstance(self.train_dataset, StreamingBlocks):
+            self.train_dataset = SeekableStream(self.train_dataset)
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
+        sampler = super()._get_train_sampler(train_dataset)
+        self._order = None
+        if type(sampler) is RandomSampler:
+            seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+            self._order = sampler = ShuffledOrder(len(sampler), seed)
+        return sampler
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        if self.args.should_save:
+            folder = Path(self._get_output_dir(trial), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
+            self._position().save(folder)
+        super()._save_checkpoint(model, trial)
+
+    def set_initial_training_values(self, args: TrainingArguments, dataloader: DataLoader) -> tuple:
+        num_train_epochs, *others = super().set_initial_training_values(args, dataloader)
+        # A length in updates ends the run by itself: after a change of batch size it takes another number of epochs
+        # than the host plans, though never more than one for each update.
+        return (max(num_train_epochs, args.max_steps), *others)
+
+    def _init_training_state(
+        self,
+        max_steps: int,
+        num_update_steps_per_epoch: int,
+        num_train_epochs: int,
+        resume_from_checkpoint: str | None,
+        trial: Any,
+    ) -> tuple[int, int]:
+        planned_epochs = min(num_train_epochs, math.ceil(max_steps / num_update_steps_per_epoch))
+        epoch, batches = super()._init_training_state(
+            max_steps, num_update_steps_per_epoch, planned_epochs, resume_from_checkpoint, trial
+        )
+        self.state.compute_steps(self.args, max_steps)  # intervals of this run; the host would keep the checkpoint's
+        position = None
+        if resume_from_checkpoint is not None and not self.args.ignore_data_skip:
+            position = Position.load(Path(resume_from_checkpoint))
+        if position is not None:
+            if self.args.max_steps <= 0:
+                check_global_batch(position, self._feed())
+            updates = updates_to(position, self._feed())
+            epoch, batches = position.epoch, updates * self.args.gradient_accumulation_steps
+            if position.stream is not None and isinstance(self.train_dataset, SeekableStream):
+                self.train_dataset.seek(position.stream, position.samples_in_epoch)
+        if self._order is not None:
+            self._order.set_epoch(epoch)  # accelerate's own call does not reach through a loader that skips batches
+        return epoch, batches
+
+    def _feed(self) -> Feed:
+        return Feed(
+            num_samples=len(self.train_dataset) if has_length(self.train_dataset) else None,
+            data_seed=None if self._order is None else self._order.seed,
+            samples_per_update=self.get_total_train_batch_size(self.args),
+        )
+
+    def _position(self) -> Position:
+        feed, accumulation = self._feed(), self.args.gradient_accumulation_steps
+        loader = self.callback_handler.train_dataloader
+        streamed = self.state.max_steps * accumulation  # what Trainer takes for an epoch of unknown length
+        epoch, samples = samples_done(
+            self.state.epoch,
+            batches_per_epoch=len(loader) * self.get_sp_size() if has_length(loader) else streamed,
+            samples_per_batch=feed.samples_per_update // accumulation,
+        )
+        stream = self.train_dataset if isinstance(self.train_dataset, SeekableStream) else None
+        if stream is not None and stream.is_over(samples):
+            return Position(epoch=epoch + 1, samples_in_epoch=0, feed=feed)
+        place = None if stream is None else stream.place(samples)
+        return Position(epoch=epoch, samples_in_epoch=samples, feed=feed, stream=place)
