@@ -2,7 +2,8 @@
 
 Every line has `event` (its kind), `step` (optimizer updates done), `time` (UTC, ISO 8601) and the values of its kind:
 
-    run      the process started, or resumed at `step`
+    run      the process started, or resumed at `step`; param_groups: a list of {group, tensors, parameters, lr,
+             weight_decay, optimizer}, what the optimizer does to which weights
     log      loss, grad_norm, learning_rate, tokens_per_second, ... since the log before
     eval     eval_loss, eval_bits_per_byte, ...
     samples  samples: a list of {prompt, completion} and, where the text goes on in the data, reference

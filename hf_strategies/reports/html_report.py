@@ -7,6 +7,7 @@ from typing import Any
 
 from hf_strategies.reports.charts import loss_chart, small_charts
 from hf_strategies.reports.events import Event
+from hf_strategies.reports.group_lines import GROUP_HEADERS, group_lines
 from hf_strategies.reports.headlines import headlines
 from hf_strategies.reports.run_record import RunRecord, SettingRow
 from hf_strategies.reports.stylesheet import STYLESHEET
@@ -38,6 +39,7 @@ def render_report(record: RunRecord) -> str:
         _section("Samples", _samples(record.samples)),
         _section("Run it again", _command(record.command_line)),
         _section("Settings of this run", _settings(record.chosen_settings)),
+        _section("Parameter groups", _groups(record.param_groups)),
         _section("Data and model", _facts({"Data": record.data, "Model": record.model})),
         _section("Environment and results", _facts({
             "Environment": record.environment, "Results": record.results,
@@ -102,6 +104,17 @@ def _settings(rows: Sequence[SettingRow]) -> str:
     )
     head = "<thead><tr><th>Topic</th><th>Setting</th><th>Value</th><th>Set by</th></tr></thead>"
     return f"<table>{head}<tbody>{lines}</tbody></table>"
+
+
+def _groups(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    lines = "".join(f"<tr>{_cells('td', line)}</tr>" for line in group_lines(rows))
+    return f'<table class="groups"><thead><tr>{_cells("th", GROUP_HEADERS)}</tr></thead><tbody>{lines}</tbody></table>'
+
+
+def _cells(tag: str, texts: Iterable[str]) -> str:
+    return "".join(f"<{tag}>{escape(text)}</{tag}>" for text in texts)
 
 
 def _defaults(rows: Sequence[SettingRow]) -> str:

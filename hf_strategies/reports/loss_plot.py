@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_strategies.reports.events import Event
+from hf_strategies.reports.figure import dress_panel, new_figure, save_figure, set_caption
 from hf_strategies.reports.palette import LIGHT
 from hf_strategies.reports.series import (
     HEADROOM,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 SLIM_PANELS = {"learning_rate": ("learning rate", "rate"), "grad_norm": ("gradient norm", "norm")}
 BUCKETS = 700  # about one per pixel and a half of the panel's width
-NUM_COLORS = 128  # a third of the file of true colours, and no eye tells
 
 
 def draw_loss(events: Sequence[Event], path: Path, *, title: str = "Training loss") -> None:
@@ -37,15 +37,9 @@ def draw_loss(events: Sequence[Event], path: Path, *, title: str = "Training los
         path: The PNG to write.
         title: Heading of the picture.
     """
-    # Half a second of imports that only this picture needs. A Figure of its own leaves pyplot's state alone.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from PIL import Image
-
     slim = [name for name in SLIM_PANELS if series_of(events, name)]
     heights = [4.0] + [1.1] * len(slim)
-    figure = Figure(figsize=(10.0, 1.4 + sum(heights)), dpi=160, facecolor=LIGHT["paper"])
-    figure.set_layout_engine("constrained", w_pad=0.14, h_pad=0.09, hspace=0.0)
+    figure = new_figure(10.0, 1.4 + sum(heights), title=title)
     panels = list(figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0])
     missing = _draw_losses(panels[0], events)
     for panel, name in zip(panels[1:], slim, strict=True):
@@ -56,13 +50,8 @@ def draw_loss(events: Sequence[Event], path: Path, *, title: str = "Training los
     _mark_resumed(panels, resumed_steps(events))
     panels[-1].set_xlabel("optimizer updates", color=LIGHT["muted"])
     figure.align_ylabels()
-    figure.suptitle(title, x=0.014, ha="left", fontsize=15, fontweight="bold", color=LIGHT["ink"])
-    caption = "\n".join([describe_end(events), *missing])
-    figure.supxlabel(caption, x=0.014, ha="left", fontsize=9.5, color=LIGHT["muted"])
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    image = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
-    image.convert("RGB").quantize(NUM_COLORS).save(path, format="PNG", optimize=True)
+    set_caption(figure, "\n".join([describe_end(events), *missing]))
+    save_figure(figure, path)
 
 
 def describe_end(events: Sequence[Event]) -> str:
@@ -127,12 +116,8 @@ def _mark_resumed(panels: Sequence["Axes"], steps: Sequence[int]) -> None:
 
 
 def _dress(panel: "Axes", *, num_ticks: int) -> None:
+    dress_panel(panel)
     panel.margins(x=0.01)
-    panel.grid(axis="y", color=LIGHT["line"], linewidth=0.8)
-    panel.set_axisbelow(True)
-    panel.spines[["top", "right", "left"]].set_visible(False)
-    panel.spines["bottom"].set_color(LIGHT["line"])
-    panel.tick_params(color=LIGHT["line"], labelcolor=LIGHT["muted"], labelsize=9)
     panel.locator_params(axis="x", integer=True, min_n_ticks=1)
     panel.locator_params(axis="y", nbins=num_ticks)
     for axis in (panel.xaxis, panel.yaxis):

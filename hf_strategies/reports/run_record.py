@@ -81,6 +81,14 @@ class RunRecord:
         return [row for row in self.settings if row.is_default]
 
     @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The optimizer's parameter groups, as the last "run" event lists them; empty where none does."""
+        listed = [
+            event["param_groups"] for event in self.events if event["event"] == "run" and "param_groups" in event
+        ]
+        return listed[-1] if listed else []
+
+    @property
     def samples(self) -> list[Event]:
         """The first and the last `samples` event that has any; one, or none, where there were no more."""
         taken = [event for event in self.events if event["event"] == "samples" and event["samples"]]

@@ -64,6 +64,7 @@ td.where, td.topic { color: var(--muted); }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(270px, 1fr)); gap: 10px 34px; }
 .facts td:last-child, .columns td:last-child { text-align: right; padding-right: 0;
   font-variant-numeric: tabular-nums; }
+.groups :is(th, td):not(:first-child, :last-child) { text-align: right; font-variant-numeric: tabular-nums; }
 .pairs td:first-child { color: var(--muted); }
 footer { color: var(--muted); font-size: 13px; margin-top: 46px; }
 @media screen and (max-width: 640px) {

@@ -104,6 +104,22 @@ def test_what_was_set_comes_before_what_was_left(record):
     assert texts.index("learning_rate") < texts.index("optimizer") < texts.index("hidden_size")
 
 
+def test_parameter_groups_are_a_table_of_the_run_that_came_last(record):
+    def groups(rate: float) -> list[dict]:
+        facts = {"tensors": 7, "parameters": 4096, "lr": rate, "weight_decay": 0.1, "optimizer": "muon"}
+        return [{"group": f"block {number} <matrices>", **facts} for number in range(3)]
+
+    starts = [event for event in record.events if event["event"] == "run"]
+    for start, rate in zip(starts, (0.5, 0.25), strict=True):
+        start["param_groups"] = groups(rate)
+    texts = Page(render_report(record)).texts
+    first = texts.index("blocks 0-2 <matrices>")
+    assert texts[first - 6 : first + 6] == [
+        *("group", "tensors", "parameters", "learning rate", "decay", "optimizer"),
+        *("blocks 0-2 <matrices>", "21", "12,288", "0.25", "0.1", "muon"),
+    ]
+
+
 def test_an_empty_record_is_a_page_too():
     page = Page(render_report(RunRecord(title="Nothing", location="runs/none")))
     assert page.open == []
