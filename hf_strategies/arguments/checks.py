@@ -1,30 +1,33 @@
 """What can be wrong with settings that are well formed: found before torch is imported, all of it at once."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from hf_strategies.arguments.merging import BELONGS_TO, SIZES, Value
 from hf_strategies.arguments.quantities import parse_batch_size
-from hf_strategies.errors import UserError
+from hf_strategies.arguments.schedule_checks import refused, schedule_problems
 from hf_strategies.models import ARCHITECTURES, resolve_sizes
-from hf_strategies.optimizers import OPTIMIZERS, check_optimizer_settings
-from hf_strategies.schedulers import SCHEDULERS, bind_curve
+from hf_strategies.optimizers import OPTIMIZERS, check_group_settings, check_optimizer_settings
+from hf_strategies.ranges import MAX_LEARNING_RATE, Rule
+from hf_strategies.schedulers import SCHEDULERS
 
+HOSTS_LEARNING_RATE = 5e-5
 SHELVES = {"architecture": ARCHITECTURES, "optimizer": OPTIMIZERS, "scheduler": SCHEDULERS}
 
-Rule = tuple[Callable[[Any], bool], str]
 AT_LEAST_ONE: Rule = (lambda value: 1 <= value < math.inf, "at least 1")
 NOT_NEGATIVE: Rule = (lambda value: 0 <= value < math.inf, "at least 0, and finite")
 SHARE: Rule = (lambda value: 0 <= value < 1, "a share in [0, 1)")
 POSITIVE: Rule = (lambda value: 0 < value < math.inf, "above 0, and finite")
 
 RANGES: dict[str, Rule] = {
-    "learning_rate": (lambda value: 0 < value <= 10, "above 0 and at most 10"),
+    "learning_rate": (lambda value: 0 < value <= MAX_LEARNING_RATE, f"above 0 and at most {MAX_LEARNING_RATE}"),
     "weight_decay": NOT_NEGATIVE,
     "max_grad_norm": NOT_NEGATIVE,
-    "warmup_steps": NOT_NEGATIVE,
+    "clip_grad_value": POSITIVE,
+    "adaptive_clipping": POSITIVE,
+    "sam_rho": POSITIVE,
     "num_train_epochs": POSITIVE,
     "max_steps": (lambda value: value >= 1 or value == -1, "at least 1, or -1 to count epochs"),
     "seed": NOT_NEGATIVE,
@@ -68,20 +71,14 @@ def find_problems(values: dict[str, Value]) -> Iterator[str]:
     for name, shelf in SHELVES.items():
         given = values.get(name)
         if given is not None and given.value is not None and given.value not in shelf:
-            yield from _refused(given, partial(shelf.__getitem__, given.value))
+            yield from refused(given, partial(shelf.__getitem__, given.value))
     if (batch := values.get("global_batch_size")) is not None and batch.value is not None:
-        yield from _refused(batch, lambda: parse_batch_size(batch.value))
+        yield from refused(batch, lambda: parse_batch_size(batch.value))
     yield from _size_problems(values)
     yield from _override_problems(values)
     yield from _strategy_problems(values)
+    yield from _decay_problems(values)
     yield from _combinations(values)
-
-
-def _refused(given: Value, attempt: Callable[[], Any]) -> Iterator[str]:
-    try:
-        attempt()
-    except UserError as error:
-        yield f"{given.where}: {error}"
 
 
 def _size_problems(values: dict[str, Value]) -> Iterator[str]:
@@ -96,7 +93,7 @@ def _size_problems(values: dict[str, Value]) -> Iterator[str]:
     given = [values[name] for name in sizes if sizes[name] is not None]
     flags = [item for item in given if item.where.startswith("--")]
     blamed = (flags or given or [architecture])[-1]
-    yield from _refused(blamed, lambda: resolve_sizes(architecture.value, sizes))
+    yield from refused(blamed, lambda: resolve_sizes(architecture.value, sizes))
 
 
 def _override_problems(values: dict[str, Value]) -> Iterator[str]:
@@ -112,23 +109,45 @@ def _override_problems(values: dict[str, Value]) -> Iterator[str]:
 def _strategy_problems(values: dict[str, Value]) -> Iterator[str]:
     """Try the shelves' own checks of their settings."""
     optimizer, kwargs = values.get("optimizer"), values.get("optimizer_kwargs")
-    if optimizer is not None and optimizer.value in OPTIMIZERS and kwargs is not None:
-        yield from _refused(kwargs, lambda: check_optimizer_settings(optimizer.value, kwargs.value or {}))
-    scheduler, shape = values.get("scheduler"), values.get("scheduler_kwargs")
-    if scheduler is not None and scheduler.value in SCHEDULERS:
-        steps, warmup = values.get("max_steps"), values.get("warmup_steps")
-        # A run counted in epochs gets its length with its data; until then only lengths beyond any run are wrong.
-        length = steps.value if steps is not None and steps.value > 0 else 10**9
-        given = (shape and shape.value) or {}
-        bind = partial(bind_curve, SCHEDULERS[scheduler.value], length, warmup.value if warmup else 0, given)
-        yield from _refused(shape or warmup or scheduler, bind)
+    if optimizer is not None and optimizer.value in OPTIMIZERS:
+        hyper = (kwargs and kwargs.value) or {}
+        yield from refused(kwargs or optimizer, lambda: check_optimizer_settings(optimizer.value, hyper))
+        yield from _averaging_problems(optimizer, values)
+    groups = values.get("param_groups")
+    if optimizer is not None and optimizer.value in OPTIMIZERS and groups is not None:
+        yield from refused(groups, lambda: check_group_settings(optimizer.value, groups.value))
+    yield from schedule_problems(values)
+
+
+def _averaging_problems(optimizer: Value, values: dict[str, Value]) -> Iterator[str]:
+    """Refuse to let the rate fall for an optimizer that averages its weights instead."""
+    if not OPTIMIZERS[optimizer.value].facts.get("averages"):
+        return
+    given = [values[name] for name in ("scheduler", "lr_scheduler_type") if name in values]
+    chosen = [item for item in given if item.value is not None]
+    schedule = chosen[0] if chosen else Value("linear, the host's default", optimizer.where)
+    if not schedule.value.startswith("constant"):
+        expected = f"optimizer {optimizer.value} averages instead of decaying: set scheduler to constant"
+        yield f"{schedule.where}: {expected}, got {schedule.value}"
+
+
+def _decay_problems(values: dict[str, Value]) -> Iterator[str]:
+    """Refuse a decay that would not shrink weights but turn their signs."""
+    decay, rate, kwargs = (values.get(name) for name in ("weight_decay", "learning_rate", "optimizer_kwargs"))
+    if decay is None or decay.value is None:
+        return
+    is_independent = kwargs is not None and (kwargs.value or {}).get("decay") == "independent"
+    base = 1.0 if is_independent else (rate and rate.value) or HOSTS_LEARNING_RATE
+    if 1 <= base * decay.value < math.inf:
+        times = "" if is_independent else f" times a learning rate of {base:g}"
+        yield f"{decay.where}: weight_decay must take less than all of a weight in a step, got {decay.value:g}{times}"
 
 
 def _combinations(values: dict[str, Value]) -> Iterator[str]:
     def get(name: str) -> Any:
         return values[name].value if name in values else None
 
-    if get("streaming") and (get("max_steps") or -1) < 1:
+    if get("streaming") and (get("max_steps") or -1) < 1 and not get("cooldown_from"):
         yield f"{values['streaming'].where}: streaming needs max_steps: a stream has no length to count epochs by"
     if get("streaming") and not (get("train_file") or get("dataset_name")):
         yield f"{values['streaming'].where}: streaming needs train_file or dataset_name"
@@ -140,6 +159,8 @@ def _combinations(values: dict[str, Value]) -> Iterator[str]:
         yield f"{values['validation_file'].where}: validation_file must not be trained on; train_file names it too"
     if get("do_train") is False and not get("do_eval"):
         yield f"{values['do_train'].where}: do_train false leaves nothing to do; add do_eval"
+    if get("param_groups") and not get("optimizer"):
+        yield f"{values['param_groups'].where}: param_groups needs an optimizer; those of optim have their own groups"
     if get("tokenizer") == "bpe" and get("vocab_size") is None:
         yield f"{values['tokenizer'].where}: tokenizer bpe needs a vocab_size"
     for name in COMPUTED_HERE:

@@ -18,6 +18,8 @@ TOPIC = "transformers.TrainingArguments"
 SOURCES = ("training_args.py", "trainer_utils.py")
 # An object of accelerate's, not a value that a flag can carry; accelerate_configs/ says it.
 NOT_SETTINGS = {"parallelism_config"}
+# Settings that take more here than in the host, which gets what it knows; and what their help must add.
+WIDENED = {"warmup_steps": ("str", 'Also tokens or epochs: "2M tokens", "1 epoch".')}
 
 
 @cache
@@ -49,12 +51,13 @@ def _setting(node: ast.AnnAssign, enums: dict[str, tuple[str, ...]]) -> Setting:
         default: Any = [] if ast.unparse(arguments["default_factory"]) == "list" else UNKNOWN
     else:
         default = _literal(arguments.get("default"))
+    shape = parse_annotation(ast.unparse(node.annotation), enums)
+    if node.target.id in WIDENED:
+        kind, more_help = WIDENED[node.target.id]
+        shape["types"] += (kind,)
+        help_text += f" {more_help}"
     return Setting(
-        name=node.target.id,
-        default=default,
-        help=re.sub(r"\s+", " ", help_text).strip(),
-        topic=TOPIC,
-        **parse_annotation(ast.unparse(node.annotation), enums),
+        name=node.target.id, default=default, help=re.sub(r"\s+", " ", help_text).strip(), topic=TOPIC, **shape
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from hf_strategies.arguments.layers import Layer, unknown_setting
 from hf_strategies.arguments.settings import Setting, convert
+from hf_strategies.schedulers import SCHEDULERS
 
 SIZES = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size",
@@ -24,7 +25,7 @@ OWNED = {
 }
 
 # Settings that go when their choice is replaced by a rival, and stay when it only takes another value.
-BESIDE = {"train_file": ("validation_file",)}
+BESIDE = {"train_file": ("validation_file",), "optimizer": ("param_groups",)}
 
 # The same table read the other way: what each of those settings belongs to.
 BELONGS_TO = {
@@ -43,6 +44,9 @@ RIVALS = (
     ("global_batch_size", "gradient_accumulation_steps"),
     ("max_steps", "num_train_epochs"),
     ("bf16", "fp16"),
+    ("clip_grad_value", "max_grad_norm"),
+    ("adaptive_clipping", "max_grad_norm"),
+    ("clip_grad_value", "adaptive_clipping"),
     ("validation_file", "validation_share"),
 )
 
@@ -84,6 +88,9 @@ def merge(
         for choice, owned in OWNED.items():
             if choice in values and choice in merged and values[choice].value != merged[choice].value:
                 _drop(merged, owned, f"{choice} {values[choice].value} ({values[choice].where})", notes)
+        scheduler = values.get("scheduler")
+        if scheduler is not None and _takes_no_warmup(scheduler.value):
+            _drop(merged, ("warmup_steps",), f"scheduler {scheduler.value} ({scheduler.where})", notes)
         for name, item in values.items():
             below = merged.get(name)
             if below is not None and isinstance(item.value, dict) and isinstance(below.value, dict):
@@ -93,8 +100,14 @@ def merge(
 
 
 def _is_choice(name: str, value: Any) -> bool:
-    """Tell whether a value chooses something: null, false and max_steps -1 take a choice back."""
-    return value is not None and value is not False and not (name == "max_steps" and value < 1)
+    """Tell whether a value chooses something: null, false, max_steps -1 and max_grad_norm 0 take a choice back."""
+    if value is None or value is False:
+        return False
+    return not ((name == "max_steps" and value < 1) or (name == "max_grad_norm" and value == 0))
+
+
+def _takes_no_warmup(scheduler: Any) -> bool:
+    return scheduler in SCHEDULERS and "instead_of_warmup" in SCHEDULERS[scheduler].facts
 
 
 def _converted(layer: Layer, settings: dict[str, Setting], problems: list[str]) -> dict[str, Value]:

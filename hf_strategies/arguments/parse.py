@@ -3,12 +3,14 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from hf_strategies.arguments.checks import find_problems
+from hf_strategies.arguments.cooldown import cooldown_problems, read_trunk
 from hf_strategies.arguments.help import help_text
 from hf_strategies.arguments.host import host_settings
-from hf_strategies.arguments.layers import Layer, find_recipe, read_flags, read_yaml, recipe_names
+from hf_strategies.arguments.layers import Layer, Written, find_recipe, read_flags, read_yaml, recipe_names
 from hf_strategies.arguments.merging import Value, merge
 from hf_strategies.arguments.settings import Setting, settings_of
 from hf_strategies.arguments.topics import TOPICS, DataArguments, ModelArguments, RunArguments, StrategyArguments
@@ -69,8 +71,23 @@ def parse_arguments(argv: Sequence[str] | None, *, description: str, default_rec
     problems += [f"{word}: expected one recipe or YAML file, then --flags" for word in loose[1:]]
     named = loose[0] if loose else default_recipe
     layers, recipe, name = _file_layers(named, default_recipe, problems)
+    trunk = None
+    for layer in (*layers, flags):
+        if (branching := layer.values.get("cooldown_from")) is not None and branching.value is not None:
+            checkpoint = Path(str(branching.value))
+            try:
+                trunk = read_trunk(checkpoint)
+            except UserError as error:
+                problems.append(f"{branching.where}: {error}")
+            else:
+                recipe = str(trunk.values.pop("recipe", Written(recipe, "")).value)
+                name = f"{checkpoint.absolute().parent.name}-cooldown"
+    if trunk is not None:
+        if loose and named in recipe_names():
+            problems.append(f"{named}: a cooldown stands on the settings of its trunk, not on a recipe")
+        layers[0] = trunk
     merged, notes = merge([*layers, flags], settings, problems)
-    problems += find_problems(merged)
+    problems += [*find_problems(merged), *cooldown_problems(merged, trunk)]
     if problems:
         raise UserError("\n".join(problems))
 

@@ -1,11 +1,9 @@
 """Quantities with a unit: "256" sequences, "0.5M tokens"."""
 
-import re
 from dataclasses import dataclass
 
 from hf_strategies.errors import UserError
-
-MULTIPLIERS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9}
+from hf_strategies.schedulers.lengths import read_quantity
 
 
 @dataclass(frozen=True)
@@ -22,14 +20,10 @@ def parse_batch_size(text: str) -> BatchSize:
     Raises:
         UserError: It is none of these, or not a whole number.
     """
-    found = re.fullmatch(r"\s*([\d_.]+(?:e\d+)?)\s*([kKmMbBgG]?)\s*(tokens?|sequences?)?\s*", text)
-    try:
-        count = float(found[1].replace("_", "")) * MULTIPLIERS[found[2].lower()] if found else 0.0
-    except ValueError:
-        count = 0.0
-    if not found or not 1 <= count < 1e15 or abs(count - round(count)) > 1e-6:
+    count, unit = read_quantity(text) or (0.0, "")
+    if unit not in ("", "sequence", "token") or not 1 <= count < 1e15 or abs(count - round(count)) > 1e-6:
         raise UserError(f'expected sequences ("256") or tokens ("0.5M tokens"), got {text!r}')
-    return BatchSize(round(count), "tokens" if (found[3] or "").startswith("token") else "sequences")
+    return BatchSize(round(count), "tokens" if unit == "token" else "sequences")
 
 
 def split_batch(

@@ -75,8 +75,33 @@ class StrategyArguments:
     objective: Literal["causal"] = setting("causal", "What the model learns to predict: the next token.")
     optimizer: str | None = setting(None, "Registered optimizer (or --optim for one of the host's).")
     optimizer_kwargs: dict[str, Any] | None = setting(None, "Its own settings, KEY=VALUE,... or JSON.")
+    param_groups: dict[str, Any] | None = setting(
+        None,
+        "Rates and decay by weight: layerwise_lr_decay, decay_embeddings, lora_plus_ratio, rules; as YAML or JSON.",
+    )
     scheduler: str | None = setting(None, "Registered scheduler (or --lr_scheduler_type for one of the host's).")
     scheduler_kwargs: dict[str, Any] | None = setting(None, "Its own settings, KEY=VALUE,... or JSON.")
+    hyperparameter_curves: dict[str, Any] | None = setting(
+        None,
+        "Curves for weight_decay, momentum, beta1 or beta2: {weight_decay: {scheduler: cosine, at_zero: 0.01}}; "
+        "a curve goes from at_zero (default 0) to at_one (default: the setting's own value).",
+    )
+    cooldown_from: str | None = setting(
+        None, "Branch off a run at this checkpoint of it: its settings, and a rate that falls to 0."
+    )
+    cooldown_steps: int | float | str | None = setting(
+        None, 'Length of that fall: updates, a share of the branch\'s whole length in (0, 1), or "2M tokens".'
+    )
+    cooldown_shape: Literal["linear", "cosine", "one_minus_sqrt"] = setting("linear", "Shape of that fall.")
+    clip_grad_value: float | None = setting(
+        None, "Clip each element of a gradient to this size, in the place of max_grad_norm."
+    )
+    adaptive_clipping: float | None = setting(
+        None, "Clip each unit's gradient to this share of its weights' norm (0.01), in the place of max_grad_norm."
+    )
+    sam_rho: float | None = setting(
+        None, "Sharpness-aware minimisation: take gradients this far uphill (0.05); an update costs twice as much."
+    )
     global_batch_size: str | None = setting(
         None, 'Sequences ("256") or tokens ("0.5M tokens") per update over all devices; accumulation follows.'
     )

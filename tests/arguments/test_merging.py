@@ -7,6 +7,7 @@ SETTINGS = {
     for name, text in {
         "optimizer": "str | None",
         "optimizer_kwargs": "dict[str, Any] | None",
+        "param_groups": "dict[str, Any] | None",
         "optim": "str",
         "architecture": "str | None",
         "model_name_or_path": "str | None",
@@ -45,6 +46,16 @@ def test_another_optimizer_takes_the_settings_of_the_old_one_with_it():
     values, notes, _ = merged(layer("flags", optimizer="lion"))
     assert "optimizer_kwargs" not in values
     assert notes == ["optimizer lion (flags:optimizer) replaces optimizer_kwargs (recipe:optimizer_kwargs)"]
+
+
+def test_parameter_groups_refine_the_rate_and_stay_with_it():
+    below = layer("yaml", param_groups={"layerwise_lr_decay": 0.75, "rules": [{"pattern": "norm", "lr": 1}]})
+    values, notes, _ = merged(below, layer("flags", optimizer="lion", param_groups="layerwise_lr_decay=0.9"))
+    assert values["param_groups"] == {"layerwise_lr_decay": 0.9, "rules": [{"pattern": "norm", "lr": 1}]}
+    assert not any("param_groups" in note for note in notes)
+    values, notes, _ = merged(below, layer("flags", optim="adamw_torch"))
+    assert "param_groups" not in values
+    assert "param_groups (yaml:param_groups)" in notes[0]
 
 
 def test_settings_of_the_same_optimizer_add_up():

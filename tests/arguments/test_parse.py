@@ -7,6 +7,7 @@ import pytest
 from hf_strategies.arguments import parse_arguments
 from hf_strategies.arguments.layers import find_recipe, recipe_names
 from hf_strategies.errors import UserError
+from hf_strategies.optimizers import OPTIMIZERS
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,11 +61,13 @@ def test_every_mistake_is_reported_at_once(tmp_path):
         "more: expected one recipe or YAML file, then --flags",
         f"{path}:1: unknown setting 'leraning_rate', did you mean 'learning_rate'?",
         "--bf16: bf16 and fp16 cannot both be given; choose one",
-        "--warmup_steps: warmup_steps must be at least 0, and finite, got -1.0",
-        f"{path}:2: unknown optimizer 'mounn', did you mean 'muon'? (known: adamw, lion, muon)",
+        f"{path}:2: unknown optimizer 'mounn', did you mean 'muon'? (known: {', '.join(OPTIMIZERS.names())}, "
+        "pytorch_optimizer:NAME)",
         f"{path}:4: hidden_size 100 is not divisible by num_attention_heads 7; nearest that divide: 5 and 10",
+        "--warmup_steps: warmup_steps must be a whole number of updates in [0, 400], a share of the run in (0, 1), "
+        '"2M tokens" or "3 epochs", got -1.0',
         "--scheduler_kwargs: scheduler 'linear' has no setting 'min_lr', did you mean 'min_lr_ratio'? "
-        "(known: min_lr_ratio)",
+        "(known: min_lr_ratio, warmup_shape, warmup_start)",
     ]
 
 
@@ -77,7 +80,7 @@ def test_every_mistake_is_reported_at_once(tmp_path):
         (["--model_name_or_path", "x", "--hidden_size", "64"], "hidden_size belongs to architecture"),
         (["--optimizer_kwargs", "momentm=0.9"], "did you mean 'momentum'"),
         (["--adam_beta2", "0.99"], "adam_beta2 belongs to optim"),
-        (["--max_steps", "10", "--warmup_steps", "20"], "num_warmup_steps must be"),
+        (["--max_steps", "10", "--warmup_steps", "20"], "warmup_steps must be"),
         (["--learning_rate", "0"], "learning_rate must be above 0"),
         (["--streaming", "--train_file", "a.txt", "--max_steps", "-1"], "streaming needs max_steps"),
         (["--validation_file", "a.txt"], "validation_file needs train_file"),
