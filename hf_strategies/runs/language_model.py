@@ -4,6 +4,7 @@ import inspect
 from dataclasses import asdict
 from typing import Any
 
+import torch
 from transformers import AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_strategies.arguments.merging import SIZES
@@ -80,7 +81,8 @@ def build_model(
     else:
         assert model.architecture is not None  # parsing refuses settings that name neither
         name = model.architecture
-        config = _fresh_config(model, tokenizer, block_size)
+        tokens = {f"{kind}_token_id": getattr(tokenizer, f"{kind}_token_id") for kind in ("bos", "eos", "pad")}
+        config = _fresh_config(model, max(len(tokenizer), model.vocab_size or 0), tokens, block_size)
         check_positions(positions_of(config), block_size, name)
         built = create_model(config, attn_implementation=model.attn_implementation)
     rows = built.get_input_embeddings().weight.shape[0]
@@ -96,6 +98,22 @@ def build_model(
     return built
 
 
+def sketch_model(model: ModelArguments, *, block_size: int) -> PreTrainedModel:
+    """Make the model that the settings ask for without its weights and before its tokenizer is known.
+
+    Its parameters have their names and, the vocabulary aside, their shapes.
+
+    Raises:
+        UserError: There is no such checkpoint, or it describes no model.
+    """
+    if model.model_name_or_path is not None:
+        config = _checkpoint_config(model)
+    else:
+        config = _fresh_config(model, model.vocab_size or 256, {}, block_size)
+    with torch.device("meta"):
+        return create_model(config, attn_implementation=model.attn_implementation)
+
+
 def unused_sizes(model: ModelArguments) -> list[str]:
     """Say which of the sizes that were given the architecture does not have."""
     if model.architecture is None:
@@ -108,13 +126,14 @@ def _given_sizes(model: ModelArguments) -> dict[str, Any]:
     return {name: value for name, value in asdict(model).items() if name in SIZES and name != "config_overrides"}
 
 
-def _fresh_config(model: ModelArguments, tokenizer: PreTrainedTokenizerBase, block_size: int) -> PretrainedConfig:
+def _fresh_config(
+    model: ModelArguments, vocab_size: int, tokens: dict[str, int | None], block_size: int
+) -> PretrainedConfig:
     assert model.architecture is not None
     sizes, _ = resolve_sizes(model.architecture, _given_sizes(model))
-    tokens = {f"{kind}_token_id": getattr(tokenizer, f"{kind}_token_id") for kind in ("bos", "eos", "pad")}
     return create_config(
         model.architecture,
-        vocab_size=max(len(tokenizer), model.vocab_size or 0),
+        vocab_size=vocab_size,
         max_seq_length=block_size,
         sizes=sizes,
         tokens=tokens,

@@ -53,9 +53,9 @@ def open_output_folder(arguments: Arguments) -> OutputFolder:
     if named is not None and not (Path(named) / "trainer_state.json").is_file():
         raise UserError(f"resume_from_checkpoint: {named} is not a checkpoint (no trainer_state.json in it)")
     if arguments.training.get("output_dir") is None:
-        return OutputFolder(_create_next(arguments.name), checkpoint=named)
+        return OutputFolder(create_next(arguments.name), checkpoint=named)
     path = Path(arguments.training["output_dir"]).expanduser()
-    _create(path)
+    create_folder(path)
 
     traces = [name for name in TRACES if (path / name).exists()] + [item.name for item in path.glob("checkpoint-*")]
     if not traces:  # settings alone are those of a run that never came to a checkpoint
@@ -68,7 +68,7 @@ def open_output_folder(arguments: Arguments) -> OutputFolder:
         raise UserError(f"output_dir {path} holds another run, which differs in\n" + "\n".join(changed))
     if resume == "none":
         raise UserError(f"output_dir {path} holds this run already; resume_from_checkpoint none needs a new folder")
-    results = _read_results(path)
+    results = read_results(path)
     if results is not None and named is not None:
         raise UserError(f"output_dir {path} holds this run, finished; resuming it from {named} needs a new folder")
     return OutputFolder(path, checkpoint=named or get_last_checkpoint(str(path)), results=results)
@@ -81,7 +81,7 @@ def write_results(results: dict[str, float], folder: Path) -> None:
     written.replace(folder / RESULTS)
 
 
-def _read_results(folder: Path) -> dict[str, float] | None:
+def read_results(folder: Path) -> dict[str, float] | None:
     """Read the results of a finished run; None where there are none, or only a damaged file."""
     try:
         return json.loads((folder / RESULTS).read_text(encoding="utf-8"))
@@ -89,8 +89,12 @@ def _read_results(folder: Path) -> dict[str, float] | None:
         return None
 
 
-def _create_next(name: str) -> Path:
-    """Create the first `runs/<name>-<n>` that does not exist; two runs that start together get two folders."""
+def create_next(name: str) -> Path:
+    """Create the first `runs/<name>-<n>` that does not exist; two runs that start together get two folders.
+
+    Raises:
+        UserError: It cannot be created.
+    """
     number = 1
     while True:
         path = RUNS / f"{name}-{number}"
@@ -103,7 +107,12 @@ def _create_next(name: str) -> Path:
             raise UserError(f"output_dir {path} cannot be created: {error.strerror}") from error
 
 
-def _create(path: Path) -> None:
+def create_folder(path: Path) -> None:
+    """Create a folder where it is missing, and make sure that it can be written.
+
+    Raises:
+        UserError: It cannot.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / ".writable"

@@ -1,5 +1,7 @@
 """Pretraining, from arguments to a finished folder."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,13 @@ from hf_strategies.errors import UserError, first_line
 from hf_strategies.reports import format_count
 from hf_strategies.runs import startup
 from hf_strategies.runs.agreement import decide_together
+from hf_strategies.runs.cooldown import branch_cooldown
 from hf_strategies.runs.language_model import build_model, load_tokenizer, resolve_block_size, unused_sizes
 from hf_strategies.runs.output_folder import OutputFolder, open_output_folder, write_results
 from hf_strategies.runs.process import build_training_arguments, settle_machine, use_all_cores
 from hf_strategies.runs.results import closing_table, record_run, write_reports
-from hf_strategies.runs.trainer import build_trainer
-from hf_strategies.schedulers import SCHEDULERS, bind_curve
+from hf_strategies.runs.trainer import build_trainer, check_param_groups
+from hf_strategies.schedulers import SCHEDULERS, check_schedule
 from hf_strategies.training import StrategyTrainer
 
 
@@ -39,14 +42,18 @@ def pretrain(arguments: Arguments) -> dict[str, float]:
     arguments = settle_machine(arguments)
     threads = use_all_cores() if arguments.training["use_cpu"] else None
     block_size = resolve_block_size(arguments.model, arguments.data.max_seq_length)
-    args = build_training_arguments(arguments, max_seq_length=block_size)
+    trunk = arguments.strategy.cooldown_from
+    planned = branch_cooldown(arguments, block_size=block_size) if trunk else arguments
+    args = build_training_arguments(planned, max_seq_length=block_size)
     folder = decide_together(lambda: open_output_folder(arguments))
+    if folder.checkpoint is None:
+        folder = replace(folder, checkpoint=trunk)
     args.output_dir = str(folder.path)
     try:
         if folder.results is not None:
             results = report_finished(folder, push_to_hub=args.push_to_hub)
         else:
-            results = run(arguments, args, folder, block_size=block_size, threads=threads)
+            results = run(planned, args, folder, asked=arguments, block_size=block_size, threads=threads)
     except UserError:
         if is_main_process():
             folder.give_back()
@@ -69,14 +76,31 @@ def report_finished(folder: OutputFolder, *, push_to_hub: bool) -> dict[str, flo
 
 
 def run(
-    arguments: Arguments, args: TrainingArguments, folder: OutputFolder, *, block_size: int, threads: int | None
+    arguments: Arguments,
+    args: TrainingArguments,
+    folder: OutputFolder,
+    *,
+    asked: Arguments,
+    block_size: int,
+    threads: int | None,
 ) -> dict[str, float]:
-    """Do what is left to do in an open folder; arguments and errors are those of `pretrain`."""
+    """Do what is left to do in an open folder; errors are those of `pretrain`.
+
+    Args:
+        arguments: What is run.
+        args: The host's part of it.
+        folder: Where it is run.
+        asked: What was asked for, which reruns it: of a cooldown, the trunk's settings.
+        block_size: Tokens per sequence.
+        threads: Of the CPU; None on another device.
+    """
     notes = arguments.notes + unused_sizes(arguments.model)
     for note in notes:
         say(f"note      {note}")
     say(f"device    {startup.describe_precision(arguments, args, threads)}")
     say(f"output    {folder.path}" + (f", resuming from {folder.checkpoint}" if folder.checkpoint else ""))
+    if trains(arguments.training):
+        check_param_groups(arguments, args, block_size=block_size)
     text = prepare(arguments, block_size)
     set_seed(args.seed)
     model = build_model(
@@ -89,14 +113,14 @@ def run(
     if training:
         announce_training(arguments, args, text)
     if is_main_process():
-        write_resolved(arguments, folder.path, f"Reruns this run: scripts/pretrain.py {folder.path / FILE_NAME}")
+        write_resolved(asked, folder.path, f"Reruns this run: scripts/pretrain.py {folder.path / FILE_NAME}")
     results: dict[str, float] = {}
     if training:
         results |= train(trainer, folder.checkpoint)
         trainer.save_model(_internal_call=True)
         trainer.save_state()
     results |= last_evaluation(trainer)
-    return finish(arguments, trainer, text, results, notes)
+    return finish(asked, trainer, text, results, notes)
 
 
 def train(trainer: StrategyTrainer, checkpoint: str | None) -> dict[str, float]:
@@ -106,7 +130,8 @@ def train(trainer: StrategyTrainer, checkpoint: str | None) -> dict[str, float]:
         What training logged at its end.
     """
     state = TrainerState.load_from_json(str(Path(checkpoint, "trainer_state.json"))) if checkpoint else None
-    if state is None or state.global_step < state.max_steps:
+    length = trainer.args.max_steps if trainer.args.max_steps > 0 else state and state.max_steps
+    if state is None or state.global_step < length:
         return trainer.train(resume_from_checkpoint=checkpoint).metrics
     trainer._load_from_checkpoint(checkpoint)  # the host would train one update more than was asked for
     trainer.state = state
@@ -115,7 +140,7 @@ def train(trainer: StrategyTrainer, checkpoint: str | None) -> dict[str, float]:
 
 
 def announce_training(arguments: Arguments, args: TrainingArguments, text: PreparedText) -> None:
-    """Say what will be trained, and check the schedule now that the run's length is known.
+    """Say what will be trained, settle the warmup and check the schedule now that the run's length is known.
 
     Raises:
         UserError: The schedule's phases do not fit in the run.
@@ -124,11 +149,13 @@ def announce_training(arguments: Arguments, args: TrainingArguments, text: Prepa
     block_size = text.validation.block_size
     say(f"batch     {startup.describe_batch(args, block_size)}")
     say(f"plan      {startup.describe_length(args, samples=samples, block_size=block_size)}")
+    scale = startup.run_scale(args, samples=samples, block_size=block_size)
+    warmup = arguments.training.get("warmup_steps") or 0
+    args.warmup_steps = scale.updates("warmup_steps", warmup, rounding=math.ceil)
     say(f"strategy  {startup.describe_strategy(arguments, args)}")
-    strategy, updates = arguments.strategy, startup.planned_updates(args, samples=samples)
+    strategy = arguments.strategy
     if strategy.scheduler is not None:
-        warmup = args.get_warmup_steps(updates)
-        bind_curve(SCHEDULERS[strategy.scheduler], updates, warmup, strategy.scheduler_kwargs or {})
+        check_schedule(SCHEDULERS[strategy.scheduler], scale, args.warmup_steps, strategy.scheduler_kwargs or {})
 
 
 def prepare(arguments: Arguments, block_size: int) -> PreparedText:

@@ -13,6 +13,7 @@ from hf_strategies.arguments.quantities import parse_batch_size, split_batch
 from hf_strategies.distributed.precision import automatic_precision
 from hf_strategies.distributed.ranks import available_cores, local_world_size, world_size
 from hf_strategies.errors import UserError, first_line
+from hf_strategies.schedulers import SCHEDULERS
 
 THREADS = "HF_STRATEGIES_THREADS"
 
@@ -70,6 +71,12 @@ def build_training_arguments(arguments: Arguments, *, max_seq_length: int) -> Tr
     """
     given = {**SCRIPT_DEFAULTS, **arguments.training}
     given.pop("resume_from_checkpoint", None)
+    if isinstance(given.get("warmup_steps"), str):
+        del given["warmup_steps"]  # tokens or epochs: settled once the data are known
+    scheduler = arguments.strategy.scheduler
+    if scheduler is not None and SCHEDULERS[scheduler].facts.get("stateful"):
+        given.setdefault("metric_for_best_model", "loss")  # the host's own default for its plateau
+    given["greater_is_better"] = False  # each metric of ours; the host would take perplexity for one like accuracy
     if arguments.strategy.global_batch_size is not None:
         sizes = ("global_batch_size", "per_device_train_batch_size")
         wheres = [arguments.values[name].where for name in sizes if name in arguments.values]

@@ -1,6 +1,7 @@
 """The frame of every script: a user's mistake ends it with one line per mistake and an exit code."""
 
 import functools
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -9,6 +10,9 @@ from hf_strategies.distributed.ranks import is_local_main_process
 from hf_strategies.errors import UserError
 
 Result = TypeVar("Result")
+
+# bitsandbytes logs this wherever it is imported on a CPU, which peft does, also for runs that quantize nothing.
+LOGGER, NOISE = "bitsandbytes.backends.cpu.ops", "Failed to load CPU gemm_4bit_forward"
 
 
 def script(main: Callable[[Sequence[str] | None], Result]) -> Callable[..., Result]:
@@ -20,6 +24,7 @@ def script(main: Callable[[Sequence[str] | None], Result]) -> Callable[..., Resu
     @functools.wraps(main)
     def wrapped(argv: Sequence[str] | None = None) -> Result:
         words = sys.argv[1:] if argv is None else argv
+        logging.getLogger(LOGGER).addFilter(_is_news)
         try:
             return main(words)
         except UserError as error:
@@ -31,3 +36,7 @@ def script(main: Callable[[Sequence[str] | None], Result]) -> Callable[..., Resu
             raise SystemExit(error.exit_code) from None
 
     return wrapped
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(NOISE)

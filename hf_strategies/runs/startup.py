@@ -6,6 +6,7 @@ from transformers import PreTrainedModel, TrainingArguments
 
 from hf_strategies.arguments import Arguments
 from hf_strategies.reports import format_count, format_number
+from hf_strategies.schedulers import RunScale
 
 
 def describe_model(arguments: Arguments, model: PreTrainedModel) -> str:
@@ -46,6 +47,14 @@ def planned_updates(args: TrainingArguments, *, samples: int | None) -> int:
     if args.max_steps > 0 or samples is None:
         return args.max_steps
     return math.ceil(args.num_train_epochs * -(-samples // _sequences_per_update(args)))
+
+
+def run_scale(args: TrainingArguments, *, samples: int | None, block_size: int) -> RunScale:
+    """Say what the lengths of a schedule are measured against; `samples` is None for a stream."""
+    sequences = _sequences_per_update(args)
+    return RunScale(
+        planned_updates(args, samples=samples), sequences * block_size, samples and -(-samples // sequences)
+    )
 
 
 def describe_length(args: TrainingArguments, *, samples: int | None, block_size: int) -> str:

@@ -14,17 +14,22 @@ from transformers import (
 )
 
 from hf_strategies.arguments import Arguments
+from hf_strategies.arguments.cooldown import read_trunk_state
 from hf_strategies.callbacks.console import ConsoleCallback
 from hf_strategies.callbacks.event_log import EventLogCallback
+from hf_strategies.callbacks.hyperparameter_curve import HyperparameterCurveCallback
+from hf_strategies.callbacks.parameter_groups import ParameterGroupsCallback
 from hf_strategies.callbacks.samples import SamplePrinterCallback
 from hf_strategies.callbacks.throughput import ThroughputCallback
 from hf_strategies.data import PreparedText
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.metrics.language_modeling import language_modeling_metrics, next_token_nll
-from hf_strategies.optimizers import OptimizerFactory
+from hf_strategies.optimizers import OptimizerFactory, resolve_param_groups
+from hf_strategies.runs.language_model import sketch_model
 from hf_strategies.runs.output_folder import EVENTS
 from hf_strategies.runs.prompts import split_prompts
 from hf_strategies.runs.results import CARD
+from hf_strategies.schedulers.value_curves import ValueCurve
 from hf_strategies.training import StrategyTrainer
 
 
@@ -47,8 +52,9 @@ def build_trainer(
     strategy = arguments.strategy
     optimizer: dict[str, Any] = {}
     if strategy.optimizer is not None:
-        hyper = {"lr": args.learning_rate, "weight_decay": args.weight_decay, **(strategy.optimizer_kwargs or {})}
-        optimizer["optimizer_cls_and_kwargs"] = (OptimizerFactory, {"name": strategy.optimizer, **hyper})
+        rates = {"lr": args.learning_rate, "weight_decay": args.weight_decay, "param_groups": strategy.param_groups}
+        hyper = {"name": strategy.optimizer, **rates, **(strategy.optimizer_kwargs or {})}
+        optimizer["optimizer_cls_and_kwargs"] = (OptimizerFactory, hyper)
     try:
         trainer = ReportedTrainer(
             model=model,
@@ -61,6 +67,10 @@ def build_trainer(
             compute_metrics=partial(score, num_bytes=text.validation.num_bytes),
             scheduler=strategy.scheduler,
             scheduler_kwargs=strategy.scheduler_kwargs,
+            tokens_per_sample=text.validation.block_size,
+            clip_grad_value=strategy.clip_grad_value,
+            adaptive_clipping=strategy.adaptive_clipping,
+            sam_rho=strategy.sam_rho,
             callbacks=build_callbacks(arguments, text, folder),
             **optimizer,
         )
@@ -68,6 +78,19 @@ def build_trainer(
         raise UserError(first_line(error)) from error
     trainer.remove_callback(PrinterCallback)  # ConsoleCallback prints what it would, to be read
     return trainer
+
+
+def check_param_groups(arguments: Arguments, args: TrainingArguments, *, block_size: int) -> None:
+    """Try the parameter groups on the model's names alone: before data is prepared, which may take hours.
+
+    Raises:
+        UserError: They do not fit the model.
+    """
+    strategy = arguments.strategy
+    if strategy.optimizer is None or not strategy.param_groups or arguments.model.trust_remote_code:
+        return  # code from the Hub may build its model in a way that only loading follows
+    sketch = sketch_model(arguments.model, block_size=block_size)
+    resolve_param_groups(strategy.optimizer, sketch, lr=args.learning_rate, param_groups=strategy.param_groups)
 
 
 def score(prediction: EvalPrediction, *, num_bytes: float) -> dict[str, float]:
@@ -78,7 +101,19 @@ def score(prediction: EvalPrediction, *, num_bytes: float) -> dict[str, float]:
 def build_callbacks(arguments: Arguments, text: PreparedText, folder: Path) -> list[TrainerCallback]:
     """The callbacks of every pretraining run."""
     events = folder / EVENTS
-    callbacks: list[TrainerCallback] = [ThroughputCallback(), ConsoleCallback(), EventLogCallback(events)]
+    callbacks: list[TrainerCallback] = [
+        ThroughputCallback(),
+        ParameterGroupsCallback(),
+        ConsoleCallback(),
+        EventLogCallback(events),
+    ]
+    trunk = arguments.strategy.cooldown_from  # whose curves its branch goes on with
+    spans = {
+        "tokens_per_sample": text.validation.block_size,
+        "num_training_steps": read_trunk_state(Path(trunk)).planned if trunk else None,
+    }
+    for name, written in (arguments.strategy.hyperparameter_curves or {}).items():
+        callbacks.append(HyperparameterCurveCallback(**vars(ValueCurve.from_setting(name, written)), **spans))
     if arguments.run.num_completions:
         prompts, references = split_prompts(
             text.validation,

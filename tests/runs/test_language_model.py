@@ -4,7 +4,13 @@ import pytest
 
 from hf_strategies.arguments.topics import ModelArguments
 from hf_strategies.errors import UserError
-from hf_strategies.runs.language_model import build_model, load_tokenizer, resolve_block_size, unused_sizes
+from hf_strategies.runs.language_model import (
+    build_model,
+    load_tokenizer,
+    resolve_block_size,
+    sketch_model,
+    unused_sizes,
+)
 
 
 @pytest.fixture
@@ -51,3 +57,16 @@ def test_sizes_that_an_architecture_does_not_have_are_named():
     arguments = ModelArguments(architecture="gpt2", hidden_size=64, num_key_value_heads=1)
     assert unused_sizes(arguments) == ["num_key_value_heads is unused: gpt2 has no such size"]
     assert unused_sizes(ModelArguments(model_name_or_path="x")) == []
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_sketch_has_the_models_parameters_and_no_memory(fresh, checkpoint, byte_tokenizer):
+    arguments = ModelArguments(architecture="gpt2", hidden_size=32, num_hidden_layers=2, vocab_size=258)
+    if not fresh:
+        arguments = ModelArguments(model_name_or_path=checkpoint)
+    model = build_model(arguments, byte_tokenizer, block_size=16, isolate_documents=False)
+    sketch = dict(sketch_model(arguments, block_size=16).named_parameters())
+    assert {name: param.shape for name, param in sketch.items()} == {
+        name: param.shape for name, param in model.named_parameters()
+    }
+    assert all(param.is_meta for param in sketch.values())

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hf_strategies.arguments import parse_arguments
+from hf_strategies.arguments.schedule_checks import METRICS
 from hf_strategies.distributed.precision import automatic_precision
 from hf_strategies.errors import UserError
 from hf_strategies.runs.process import build_training_arguments, settle_machine
@@ -70,6 +71,12 @@ def test_what_the_user_sets_wins_over_what_scripts_assume(tmp_path):
     assert args.logging_nan_inf_filter is True
     assert args.bf16 is False
     assert args.resume_from_checkpoint is None
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_metric_is_better_when_lower(tmp_path, metric):
+    arguments = parse("--output_dir", str(tmp_path), "--metric_for_best_model", metric)
+    assert build_training_arguments(arguments, max_seq_length=256).greater_is_better is False
 
 
 def test_what_the_host_refuses_is_one_line(tmp_path):

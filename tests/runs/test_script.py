@@ -1,7 +1,13 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from hf_strategies.errors import UserError
 from hf_strategies.runs.script import script
+
+ROOT = Path(__file__).parents[2]
 
 
 @script
@@ -32,6 +38,25 @@ def test_one_process_per_machine_speaks(capsys, monkeypatch):
     with pytest.raises(SystemExit):
         failing([])
     assert capsys.readouterr().err == ""
+
+
+IMPORTS = """
+import logging
+from hf_strategies.runs.script import script
+
+@script
+def main(argv=None):
+    import bitsandbytes.backends.cpu.ops
+    logging.getLogger("bitsandbytes.backends.cpu.ops").warning("something else")
+
+main()
+"""
+
+
+def test_what_bitsandbytes_says_of_its_cpu_kernel_is_left_out():
+    pytest.importorskip("bitsandbytes")
+    done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stderr == "something else\n"
 
 
 def test_results_are_handed_through():

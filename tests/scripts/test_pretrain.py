@@ -165,7 +165,7 @@ def test_a_choice_that_replaces_the_recipes_is_said(pretrain, capsys):
     _, folder = pretrain("--optim", "adamw_torch", "--lr_scheduler_type", "cosine", "--learning_rate", "1e-3")
     said = capsys.readouterr().out
     assert "note      optim (--optim) replaces optimizer (recipe pretrain:" in said
-    assert "adamw_torch at 0.001, weight decay 0.1, cosine after 0.25 warmup" in said
+    assert "adamw_torch at 0.001, weight decay 0.1, cosine after 3 warmup" in said
     cosine = [0.5 * (1 + math.cos(math.pi * step / 9)) for step in range(9)]
     assert logged(folder, "learning_rate")[3:] == pytest.approx([1e-3 * factor for factor in cosine])
 

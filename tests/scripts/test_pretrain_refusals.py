@@ -64,7 +64,7 @@ def test_a_batch_that_does_not_divide(refuse, corpus):
 def test_a_folder_that_holds_another_run(refuse, pretrain, corpus):
     _, folder = pretrain(name="refused")
     before = sorted(path.name for path in folder.iterdir())
-    assert "learning_rate: 0.008 there, 0.001 here" in refuse("--train_file", str(corpus), "--learning_rate", "1e-3")
+    assert "learning_rate: 0.012 there, 0.001 here" in refuse("--train_file", str(corpus), "--learning_rate", "1e-3")
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
@@ -94,8 +94,9 @@ def test_a_checkpoint_that_is_not_there(refuse, corpus, name):
 
 
 def test_a_warmup_longer_than_a_run_that_is_counted_in_epochs(refuse, corpus):
-    said = refuse("--train_file", str(corpus), "--max_steps", "-1", "--num_train_epochs", "1", "--warmup_steps", "999")
-    assert "num_warmup_steps" in said
+    counted = ["--train_file", str(corpus), "--max_steps", "-1", "--num_train_epochs", "1", "--warmup_steps", "999"]
+    for schedule in ([], ["--lr_scheduler_type", "cosine"]):
+        assert "warmup_steps must be a whole number of updates in [0, " in refuse(*counted, *schedule)
 
 
 def test_a_disk_that_cannot_be_written(tiny, corpus, tmp_path, capsys):
