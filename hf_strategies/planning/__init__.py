@@ -1,0 +1,1 @@
+"""Before a run: what to look at, and what to try, before the time is spent."""
