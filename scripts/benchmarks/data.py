@@ -31,6 +31,9 @@ def run(*, repetitions: int = 5, num_workers: int = 2, vocab_size: int = 4096) -
         One row per side with its median tokens per second, and one with the median and the range of the ratio of the
         two within a pair.
     """
+    from . import require_at_least  # each side runs this file as a script, which has no siblings
+
+    require_at_least(1, repetitions=repetitions, num_workers=num_workers)
     with tempfile.TemporaryDirectory() as folder:
         corpus, tokenizer = Path(folder, "corpus.jsonl"), Path(folder, "tokenizer")
         _prepare(corpus, tokenizer, vocab_size)
