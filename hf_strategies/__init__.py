@@ -11,20 +11,30 @@ from hf_strategies.version import __version__
 if TYPE_CHECKING:
     from hf_strategies.callbacks.console import ConsoleCallback
     from hf_strategies.callbacks.event_log import EventLogCallback
+    from hf_strategies.callbacks.hyperparameter_curve import HyperparameterCurveCallback
+    from hf_strategies.callbacks.parameter_groups import ParameterGroupsCallback
     from hf_strategies.callbacks.samples import SamplePrinterCallback
+    from hf_strategies.callbacks.schedule_free import ScheduleFreeCallback
     from hf_strategies.callbacks.throughput import ThroughputCallback
     from hf_strategies.optimizers import OPTIMIZERS, OptimizerFactory, create_optimizer
+    from hf_strategies.optimizers.group_table import describe_param_groups
+    from hf_strategies.planning.lr_range_test import lr_range_test
     from hf_strategies.schedulers import SCHEDULERS, create_scheduler
     from hf_strategies.training import StrategyMixin, StrategyTrainer
 
 _ROOM_OF = {
     "ConsoleCallback": "callbacks.console",
     "EventLogCallback": "callbacks.event_log",
+    "HyperparameterCurveCallback": "callbacks.hyperparameter_curve",
+    "ParameterGroupsCallback": "callbacks.parameter_groups",
     "SamplePrinterCallback": "callbacks.samples",
+    "ScheduleFreeCallback": "callbacks.schedule_free",
     "ThroughputCallback": "callbacks.throughput",
     "OPTIMIZERS": "optimizers",
     "OptimizerFactory": "optimizers",
     "create_optimizer": "optimizers",
+    "describe_param_groups": "optimizers.group_table",
+    "lr_range_test": "planning.lr_range_test",
     "SCHEDULERS": "schedulers",
     "create_scheduler": "schedulers",
     "StrategyMixin": "training",
@@ -34,16 +44,21 @@ _ROOM_OF = {
 __all__ = [
     "ConsoleCallback",
     "EventLogCallback",
+    "HyperparameterCurveCallback",
     "OPTIMIZERS",
     "OptimizerFactory",
+    "ParameterGroupsCallback",
     "SCHEDULERS",
     "SamplePrinterCallback",
+    "ScheduleFreeCallback",
     "StrategyMixin",
     "StrategyTrainer",
     "ThroughputCallback",
     "__version__",
     "create_optimizer",
     "create_scheduler",
+    "describe_param_groups",
+    "lr_range_test",
 ]
 
 

@@ -6,8 +6,11 @@ python -m hf_strategies show muon            one strategy
 python -m hf_strategies show pretrain        one recipe
 """
 
+import inspect
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from hf_strategies.arguments.layers import find_recipe, recipe_names, recipe_summary
 from hf_strategies.callbacks import CALLBACKS
@@ -35,7 +38,7 @@ def list_shelves(names: Sequence[str]) -> Iterator[str]:
     known = [*SHELVES, "recipes"]
     for name in names or known:
         if name in SHELVES:
-            rows = [(entry.name, entry.summary) for entry in SHELVES[name]]
+            rows = [(entry.name, entry.summary) for entry in (*SHELVES[name], *SHELVES[name].families())]
         elif name == "recipes":
             rows = [(recipe, recipe_summary(recipe)) for recipe in recipe_names()]
         else:
@@ -61,9 +64,17 @@ def show(name: str) -> Iterator[str]:
 
 
 def _describe(kind: str, entry: Entry) -> str:
-    rows = [("summary", entry.summary), ("paper", entry.paper), *entry.facts.items()]
-    listed = [f"  {name.replace('_', ' ')}: {format_value(value)}" for name, value in rows if value != ""]
-    return "\n".join([f"{kind} {entry.name}", *listed]) + "\n"
+    """Lay out an entry's facts, its settings with their defaults, and what its builder says of itself."""
+    shown = {name: value for name, value in entry.facts.items() if name != "hyperparameters"}  # those are its settings
+    facts = [(name, inspect.getdoc(value) if callable(value) else value) for name, value in shown.items()]
+    build = entry.build
+    named = [found for found in inspect.signature(build).parameters.values() if found.default is not found.empty]
+    settings = "; ".join(f"{found.name} = {format_value(found.default)}" for found in named)
+    rows = [("summary", entry.summary), ("paper", entry.paper), *facts, ("settings", settings)]
+    listed = [f"{name.replace('_', ' ')}: {format_value(value)}" for name, value in rows if value not in ("", None)]
+    said = inspect.getdoc(build.func if isinstance(build, partial) else build) or ""
+    body = "\n".join([*listed, "", *said.splitlines()])
+    return f"{kind} {entry.name}\n{textwrap.indent(body, '  ')}\n"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

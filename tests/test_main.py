@@ -23,6 +23,27 @@ def test_show_tells_what_is_known_about_one_entry(capsys):
     assert "architecture: transformer_pp" in capsys.readouterr().out
 
 
+def test_settings_are_shown_with_their_defaults_and_their_meaning(capsys):
+    assert main(["show", "cosine"]) == 0
+    shown = capsys.readouterr().out
+    assert "  settings: min_lr_ratio = 0.0; num_cycles = 0.5\n" in shown
+    assert "Follow a cosine of `num_cycles` whole waves" in shown
+
+
+def test_what_an_optimizer_keeps_is_said_in_words(capsys):
+    assert main(["show", "lion"]) == 0
+    assert "  state bytes: one buffer of the parameter's size and dtype\n" in capsys.readouterr().out
+
+
+def test_a_family_is_listed_and_any_member_is_shown(capsys):
+    assert main(["list", "optimizers"]) == 0
+    assert "pytorch_optimizer:NAME" in capsys.readouterr().out
+    assert main(["show", "pytorch_optimizer:Adan"]) == 0
+    shown = capsys.readouterr().out
+    assert "optimizer pytorch_optimizer:Adan" in shown
+    assert "package: pytorch_optimizer" in shown
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [(["list", "optimisers"], "did you mean 'optimizers'"), (["show", "moun"], "did you mean 'muon'")],

@@ -1,6 +1,7 @@
 """What the README shows is what the package does."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hf_strategies.arguments import parse_arguments
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
-    line.partition("scripts/pretrain.py")[2].partition("#")[0].split()
+    shlex.split(line.partition("scripts/pretrain.py")[2], comments=True)
     for line in README.splitlines()
     if "launch scripts/pretrain.py" in line or "8 scripts/pretrain.py" in line
 ]
@@ -45,7 +46,12 @@ def test_the_shelves_are_listed_as_they_are():
 def test_every_command_parses(words, tmp_path, monkeypatch):
     (tmp_path / "mine.yaml").write_text(fenced("yaml", "recipe: pretrain"))
     monkeypatch.chdir(tmp_path)
-    parse_arguments([word.strip('"') for word in words], description="", default_recipe="pretrain")
+    if "--cooldown_from" in words:
+        checkpoint = tmp_path / words[words.index("--cooldown_from") + 1]
+        checkpoint.mkdir(parents=True)
+        (checkpoint / "trainer_state.json").write_text("{}")
+        (checkpoint.parent / "resolved_config.yaml").write_text("architecture: gpt2\n")
+    parse_arguments(words, description="", default_recipe="pretrain")
 
 
 def test_there_are_commands_to_check():
