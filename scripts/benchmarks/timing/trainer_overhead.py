@@ -62,7 +62,9 @@ class StepClock(TrainerCallback):
 
 def metered_trainer(meter: Meter) -> type[Trainer]:
     """Build StrategyTrainer with a layer above the mixin that adds its time and one below taking off the host's."""
-    overrides = [name for name, value in vars(StrategyMixin).items() if callable(value) and hasattr(Trainer, name)]
+    parts = [part for part in StrategyMixin.__mro__ if part is not object]
+    written = {name: value for part in parts for name, value in vars(part).items()}
+    overrides = [name for name, value in written.items() if callable(value) and hasattr(Trainer, name)]
 
     def layer(sign: float) -> type:
         def metered(name: str) -> Callable[..., Any]:
