@@ -36,7 +36,7 @@ def run(
     corpora: tuple[str, ...] = (EMBEDDED,),
     updates: int = 300,
     seeds: int = 3,
-    rates: tuple[float, ...] = (1e-3, 2e-3, 4e-3, 8e-3),
+    rates: tuple[float, ...] = (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2),
     eval_samples: int = 192,
     torch_compile: bool = False,
     dry_run: bool = False,
