@@ -65,10 +65,11 @@ def run(
     for name, (settings, middle) in contenders.items():
         swept = {}
         for factor in spread(num_rates):
-            found = [known.get((name, seed, settings(factor)["learning_rate"])) for seed in range(seeds)]
+            rate = settings(factor).get("learning_rate", middle)
+            found = [known.get((name, seed, rate)) for seed in range(seeds)]
             rows = [row for row in found if row is not None]
             if len(rows) < seeds:
-                raise UserError(f"{name} at {factor * middle:g} was not swept here: run lr-sensitivity first")
+                raise UserError(f"{name} at {rate:g} was not swept here: run lr-sensitivity first")
             swept[factor] = rows
         untrained = math.log(shipped_recipe().model.vocab_size or 256)
         losses = mean_losses({name: swept}, untrained=untrained)[name]
