@@ -50,8 +50,8 @@ def newest_whole(folder: Path, *, warn: Callable[[str], None]) -> Path | None:
             unhealthy = unhealthy or checkpoint
     if checkpoints and unhealthy is None:
         raise NoCheckpointError(
-            f"none of the {len(checkpoints)} checkpoints in {folder} is whole; each was renamed *{CORRUPT}: resume from "
-            "a copy with resume_from_checkpoint, or start again in another folder"
+            f"none of the {len(checkpoints)} checkpoints in {folder} is whole; each was renamed *{CORRUPT}: resume "
+            "from a copy with resume_from_checkpoint, or start again in another folder"
         )
     return unhealthy
 

@@ -1,7 +1,8 @@
 """`manifest.json`: what a checkpoint consists of, written last, so that a folder can prove that it is whole.
 
 It names every file with its size and SHA-256, and says what the checkpoint is of: its step, the samples and tokens
-seen, the ranks, and, once that is known, whether the run went well after it (`healthy`). A folder is whole exactly when `damages` finds nothing.
+seen, the ranks, and, once that is known, whether the run went well after it (`healthy`). A folder is whole exactly
+when `damages` finds nothing.
 """
 
 import hashlib
@@ -59,7 +60,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return {**stored, "files": files}
 
 
-def mark_health(folder: Path, healthy: bool) -> None:
+def mark_health(folder: Path, *, healthy: bool) -> None:
     """Write into a whole checkpoint's manifest how the run went right after it."""
     stored = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
     _write(folder, {**stored, "healthy": healthy})

@@ -16,7 +16,7 @@ def checkpoint_bytes(
     """Estimate the size of a checkpoint: weights and optimizer; all else in it is small.
 
     Args:
-        params: Of each parameter its shape, the bytes of one element, and whether it is trained.
+        params: Of each parameter its shape, the bytes of one element, and whether the optimizer's state is saved.
         state_bytes: As on the optimizer's shelf, asked about each as if it were no matrix (the larger half); None
             where it is not known.
     """
@@ -31,23 +31,24 @@ def checkpoint_bytes(
     return total
 
 
-def check_space(folder: Path, *, size: int, limit: int, free: int | None = None) -> None:
+def check_space(folder: Path, *, size: int, limit: int, present: int = 0, free: int | None = None) -> None:
     """Refuse a run whose checkpoints will not fit: those it keeps, and one more while it is written.
 
     Args:
         folder: Where they go; it exists.
         size: Bytes of one.
         limit: How many are kept.
+        present: How many are there already.
         free: Bytes free on the disk; None looks.
 
     Raises:
         UserError: They do not fit.
     """
     available = shutil.disk_usage(folder).free if free is None else free
-    needed = size * (limit + 1)
-    if needed > available:
+    count = max(limit + 1 - present, 1)
+    if count * size > available:
         raise UserError(
-            f"{limit + 1} checkpoints of about {_gigabytes(size)} need {_gigabytes(needed)}, and {folder} has "
+            f"{count} more checkpoints of about {_gigabytes(size)} need {_gigabytes(count * size)}, and {folder} has "
             f"{_gigabytes(available)} free: lower save_total_limit (now {limit}), or choose another output_dir"
         )
 

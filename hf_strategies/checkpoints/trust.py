@@ -46,7 +46,7 @@ def dangers(folder: Path, *, trust_remote_code: bool = False) -> Iterator[str]:
 
 
 def hub_blobs(root: Path) -> Path:
-    """Return the folder that links may lead into: a Hub cache keeps content in `blobs`, beside `snapshots/<commit>`."""
+    """Return the folder that links may lead into: a Hub cache keeps content in `blobs`, beside `snapshots`."""
     return root.parents[1] if root.parent.name == "snapshots" and (root.parents[1] / "blobs").is_dir() else root
 
 

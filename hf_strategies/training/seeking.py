@@ -41,10 +41,10 @@ class SeekingMixin(Host):
         return sampler
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
         if self.args.should_save:
             folder = Path(self._get_output_dir(trial), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
             self._position().save(folder)
-        super()._save_checkpoint(model, trial)
 
     def set_initial_training_values(self, args: TrainingArguments, dataloader: DataLoader) -> tuple:
         num_train_epochs, *others = super().set_initial_training_values(args, dataloader)
