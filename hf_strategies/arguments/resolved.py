@@ -15,7 +15,7 @@ FILE_NAME = "resolved_config.yaml"
 NOT_IDENTITY = {
     "output_dir", "resume_from_checkpoint", "run_name", "report_to", "project", "disable_tqdm", "log_level",
     "log_level_replica", "push_to_hub", "hub_model_id", "hub_token", "hub_private_repo", "hub_strategy",
-    "preprocessing_num_workers", "use_cpu", "debug",
+    "preprocessing_num_workers", "use_cpu", "debug", "allow_change",
 }  # fmt: skip
 SECRET = {"hub_token"}
 
@@ -56,12 +56,12 @@ def read_resolved(folder: Path) -> dict[str, Any] | None:
     return {name: written.value for name, written in read_yaml(path, str(path)).values.items()}
 
 
-def differences(earlier: dict[str, Any], arguments: Arguments) -> list[str]:
-    """Say in which settings a run differs from an earlier one, in those that change what it computes."""
+def differences(earlier: dict[str, Any], arguments: Arguments) -> dict[str, str]:
+    """Say in which settings a run differs from an earlier one, by name, of those that change what it computes."""
     now = {"recipe": arguments.recipe, **resolved_settings(arguments)}
     names = [name for name in {**earlier, **now} if name not in NOT_IDENTITY | {"recipe"}]
-    return [
-        f"{name}: {earlier.get(name)!r} there, {now.get(name)!r} here"
+    return {
+        name: f"{name}: {earlier.get(name)!r} there, {now.get(name)!r} here"
         for name in names
         if earlier.get(name) != now.get(name)
-    ]
+    }

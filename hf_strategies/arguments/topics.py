@@ -112,6 +112,9 @@ class RunArguments:
     """Run."""
 
     num_completions: int = setting(3, "Held-out prompts to complete before and after training; 0 for none.")
+    allow_change: list[str] | None = setting(
+        None, 'Settings that may differ from those of the run that is resumed ("data": its text).'
+    )
     max_new_tokens: int = setting(48, "Length of those completions, in tokens.")
 
 

@@ -1,13 +1,15 @@
 """Which folder a run writes to, and whether what is in it may be continued."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-
-from transformers.trainer_utils import get_last_checkpoint
 
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.resolved import FILE_NAME, differences, read_resolved
+from hf_strategies.checkpoints.choice import newest_whole
+from hf_strategies.checkpoints.manifest import damages, read_manifest
+from hf_strategies.checkpoints.publishing import clear_drafts
+from hf_strategies.checkpoints.trust import refuse_untrusted
 from hf_strategies.errors import UserError
 
 RUNS = Path("runs")
@@ -24,11 +26,13 @@ class OutputFolder:
         path: The folder; it exists.
         checkpoint: Checkpoint to resume from, or None.
         results: What the same run, already finished here, ended with; None when there is work to do.
+        notes: What its user should know: checkpoints that were set aside, settings that were changed.
     """
 
     path: Path
     checkpoint: str | None = None
     results: dict[str, float] | None = None
+    notes: list[str] = field(default_factory=list)
 
     def give_back(self) -> None:
         """Remove what a refused run has left, which is nothing but its settings and the start of its events."""
@@ -46,12 +50,14 @@ def open_output_folder(arguments: Arguments) -> OutputFolder:
     finished, reported; one that holds another run is refused.
 
     Raises:
-        UserError: The folder holds another run, cannot be written, or the checkpoint asked for is not there.
+        UserError: The folder holds another run, cannot be written, or the checkpoint asked for is not there, is
+            damaged, or is not to be trusted.
+        NoCheckpointError: The folder's checkpoints are all damaged.
     """
     resume = arguments.training.get("resume_from_checkpoint", "auto") or "none"
     named = resume if resume not in ("auto", "none") else None
-    if named is not None and not (Path(named) / "trainer_state.json").is_file():
-        raise UserError(f"resume_from_checkpoint: {named} is not a checkpoint (no trainer_state.json in it)")
+    if named is not None:
+        check_named(Path(named))
     if arguments.training.get("output_dir") is None:
         return OutputFolder(create_next(arguments.name), checkpoint=named)
     path = Path(arguments.training["output_dir"]).expanduser()
@@ -64,14 +70,37 @@ def open_output_folder(arguments: Arguments) -> OutputFolder:
     if earlier is None:
         raise UserError(f"output_dir {path} holds another run ({traces[0]}); choose another folder")
     changed = differences(earlier, arguments)
-    if changed:
-        raise UserError(f"output_dir {path} holds another run, which differs in\n" + "\n".join(changed))
+    refused = [said for name, said in changed.items() if name not in (arguments.run.allow_change or ())]
+    if refused:
+        raise UserError(
+            f"output_dir {path} holds another run, which differs in\n" + "\n".join(refused) + "\n"
+            "choose another folder, or go on with what is changed by --allow_change NAME"
+        )
     if resume == "none":
         raise UserError(f"output_dir {path} holds this run already; resume_from_checkpoint none needs a new folder")
     results = read_results(path)
     if results is not None and named is not None:
         raise UserError(f"output_dir {path} holds this run, finished; resuming it from {named} needs a new folder")
-    return OutputFolder(path, checkpoint=named or get_last_checkpoint(str(path)), results=results)
+    notes = [f"changed since the checkpoint: {said}" for said in changed.values()]
+    if results is None and named is None:
+        clear_drafts(path)
+        newest = newest_whole(path, warn=notes.append)
+        named = str(newest) if newest else None
+    return OutputFolder(path, checkpoint=named, results=results, notes=notes)
+
+
+def check_named(checkpoint: Path) -> None:
+    """See that a checkpoint that was asked for by name is one, whole and harmless; a plain Trainer's proves nothing.
+
+    Raises:
+        UserError: It is not.
+    """
+    if not (checkpoint / "trainer_state.json").is_file():
+        raise UserError(f"resume_from_checkpoint: {checkpoint} is not a checkpoint (no trainer_state.json in it)")
+    refuse_untrusted(checkpoint)
+    found = damages(checkpoint) if read_manifest(checkpoint) is not None else []
+    if found:
+        raise UserError("\n".join(f"resume_from_checkpoint: {said}" for said in found))
 
 
 def write_results(results: dict[str, float], folder: Path) -> None:

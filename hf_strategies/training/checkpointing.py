@@ -16,6 +16,7 @@ from hf_strategies.distributed.zero import full_shape
 from hf_strategies.errors import first_line
 from hf_strategies.optimizers import OPTIMIZERS, OptimizerFactory
 from hf_strategies.training.host import Host
+from hf_strategies.training.new_settings import take_settings
 
 KEPT = 2  # checkpoints that space is asked for where `save_total_limit` sets no limit
 RETRY_UPDATES = 20  # after a save that failed
@@ -26,10 +27,12 @@ class CheckpointingMixin(Host):
 
     A save that fails (a full disk) is told and tried again some updates later; training goes on, and what was there
     before stays. Older checkpoints are removed only once the new one was read back; two whole ones are always kept,
-    and the best. `checkpoint_facts` is written into every manifest.
+    and the best. `checkpoint_facts` is written into every manifest. With `takes_new_settings` a resumed run has the
+    rates, the decay and whatever else its optimizer was built with, and not the checkpoint's.
     """
 
     checkpoint_facts: dict[str, Any]
+    takes_new_settings = False
     _is_saving = False
     _write_error: BaseException | None = None
     _retry_at: int | None = None
@@ -43,6 +46,12 @@ class CheckpointingMixin(Host):
         if self.args.should_save and self.args.save_strategy != "no":
             self._check_space()
         return prepared
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        built = [{**group, "params": None} for group in self.optimizer.param_groups]
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None and self.takes_new_settings:
+            take_settings(self.optimizer, self.lr_scheduler, built)
 
     def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
         if self._retry_at is not None and self.state.global_step >= self._retry_at:
@@ -133,8 +142,9 @@ class CheckpointingMixin(Host):
     def _check_space(self) -> None:
         run = Path(self.args.output_dir)
         run.mkdir(parents=True, exist_ok=True)
-        given, settings = self.optimizer_cls_and_kwargs or (None, {})
-        state_bytes = OPTIMIZERS[settings["name"]].facts.get("state_bytes") if given is OptimizerFactory else None
+        made_by = self.optimizer_cls_and_kwargs
+        ours = made_by is not None and made_by[0] is OptimizerFactory
+        state_bytes = OPTIMIZERS[made_by[1]["name"]].facts.get("state_bytes") if ours else None
         optimized = not self.args.save_only_model
         params = [
             (full_shape(param), param.element_size(), param.requires_grad and optimized)

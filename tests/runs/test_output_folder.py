@@ -4,7 +4,8 @@ import pytest
 
 from hf_strategies.arguments import parse_arguments
 from hf_strategies.arguments.resolved import write_resolved
-from hf_strategies.errors import UserError
+from hf_strategies.checkpoints.manifest import write_manifest
+from hf_strategies.errors import NoCheckpointError, UserError
 from hf_strategies.runs.output_folder import open_output_folder, write_results
 
 
@@ -22,6 +23,7 @@ def checkpoint(folder, step: int):
     path = folder / f"checkpoint-{step}"
     path.mkdir(parents=True)
     (path / "trainer_state.json").write_text("{}")
+    write_manifest(path, {"step": step})
     return path
 
 
@@ -39,6 +41,42 @@ def test_the_same_run_unfinished_goes_on_from_its_newest_checkpoint(tmp_path):
     checkpoint(tmp_path, 90)
     newest = checkpoint(tmp_path, 100)
     assert open_output_folder(arguments).checkpoint == str(newest)
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken(tmp_path):
+    arguments = parse("--output_dir", str(tmp_path))
+    write_resolved(arguments, tmp_path, "A run.")
+    before = checkpoint(tmp_path, 90)
+    (checkpoint(tmp_path, 100) / "trainer_state.json").write_text("[]")
+    (tmp_path / ".saving" / "checkpoint-110").mkdir(parents=True)
+    folder = open_output_folder(arguments)
+    assert folder.checkpoint == str(before)
+    assert "checkpoint-100 is damaged and was renamed checkpoint-100.corrupt" in folder.notes[0]
+    assert not (tmp_path / ".saving").exists()
+    (before / "trainer_state.json").unlink()
+    with pytest.raises(NoCheckpointError, match="none of the 1 checkpoints"):
+        open_output_folder(arguments)
+
+
+def test_a_damaged_checkpoint_that_is_asked_for_is_refused(tmp_path):
+    path = checkpoint(tmp_path / "there", 10)
+    (path / "trainer_state.json").write_text("{ }")
+    with pytest.raises(UserError, match=r"resume_from_checkpoint: .*trainer_state\.json: 3 bytes, expected 2"):
+        open_output_folder(parse("--output_dir", str(tmp_path / "out"), "--resume_from_checkpoint", str(path)))
+    (path / "manifest.json").unlink()  # a plain Trainer's proves nothing, and is taken at its user's word
+    asked = parse("--output_dir", str(tmp_path / "out"), "--resume_from_checkpoint", str(path))
+    assert open_output_folder(asked).checkpoint == str(path)
+
+
+def test_a_setting_may_change_where_its_user_allows_it(tmp_path):
+    write_resolved(parse("--learning_rate", "1e-3"), tmp_path, "A run.")
+    newest = checkpoint(tmp_path, 10)
+    flags = ["--learning_rate", "2e-3", "--output_dir", str(tmp_path), "--allow_change"]
+    folder = open_output_folder(parse(*flags, "learning_rate"))
+    assert folder.checkpoint == str(newest)
+    assert folder.notes == ["changed since the checkpoint: learning_rate: 0.001 there, 0.002 here"]
+    with pytest.raises(UserError, match="go on with what is changed by --allow_change NAME"):
+        open_output_folder(parse(*flags, "weight_decay"))
 
 
 def test_the_same_run_finished_is_reported(tmp_path):

@@ -113,6 +113,6 @@ def test_a_step_that_is_saved_twice_is_replaced_and_leaves_nothing_beside_it(tin
 
 
 def test_checkpoints_that_cannot_fit_are_refused_before_the_first_step(tiny_lm, token_rows, tmp_path, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10**6, 10**6 - 9, 9))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6 - 9, 9))
     with pytest.raises(UserError, match=r"3 more checkpoints of about .* need .* free: lower save_total_limit"):
         train(tiny_lm, token_rows, tmp_path)
