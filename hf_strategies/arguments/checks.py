@@ -48,6 +48,13 @@ RANGES: dict[str, Rule] = {
     "validation_share": (lambda value: 0 < value < 1, "a share in (0, 1)"),
     "max_broken_share": SHARE,
     "num_completions": NOT_NEGATIVE,
+    "max_hours": POSITIVE,
+    "save_minutes": POSITIVE,
+    "save_at_steps": (
+        lambda steps: all(step.isdigit() and int(step) for step in steps),
+        "whole numbers of at least 1",
+    ),
+    "hang_timeout": POSITIVE,
     "max_new_tokens": AT_LEAST_ONE,
 }
 

@@ -15,7 +15,8 @@ FILE_NAME = "resolved_config.yaml"
 NOT_IDENTITY = {
     "output_dir", "resume_from_checkpoint", "run_name", "report_to", "project", "disable_tqdm", "log_level",
     "log_level_replica", "push_to_hub", "hub_model_id", "hub_token", "hub_private_repo", "hub_strategy",
-    "preprocessing_num_workers", "use_cpu", "debug", "allow_change",
+    "preprocessing_num_workers", "use_cpu", "debug", "allow_change", "max_hours", "save_minutes", "save_at_steps",
+    "hang_timeout",
 }  # fmt: skip
 SECRET = {"hub_token"}
 

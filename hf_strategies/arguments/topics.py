@@ -116,6 +116,16 @@ class RunArguments:
         None, 'Settings that may differ from those of the run that is resumed ("data": its text).'
     )
     max_new_tokens: int = setting(48, "Length of those completions, in tokens.")
+    max_hours: float | None = setting(
+        None, "Save and stop before the job has taken this long; the same command goes on from there."
+    )
+    save_minutes: float | None = setting(
+        None, "Save also when this many minutes have passed since the last checkpoint."
+    )
+    save_at_steps: list[str] | None = setting(None, "Save also after these updates.")
+    hang_timeout: float | None = setting(
+        300.0, "Dump all threads' stacks when nothing has happened for this many seconds; none never does."
+    )
 
 
 TOPICS = (ModelArguments, DataArguments, StrategyArguments, RunArguments)

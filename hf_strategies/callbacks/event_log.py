@@ -41,7 +41,7 @@ class EventLogCallback(TrainerCallback):
             return
         self._log = EventLog(self.path)
         self._log.truncate_after(state.global_step or -1)
-        self._append(
+        self.append(
             "run",
             state,
             model=type(model).__name__,
@@ -66,19 +66,20 @@ class EventLogCallback(TrainerCallback):
         if "train_runtime" in values:
             self._summary = values
         elif any(name.startswith("eval_") for name in values):
-            self._append("eval", state, **values)
+            self.append("eval", state, **values)
         elif values:
-            self._append("log", state, **values)
+            self.append("log", state, **values)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._append("save", state)
+        self.append("save", state)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         if state.global_step >= state.max_steps:
-            self._append("end", state, **self._summary)
+            self.append("end", state, **self._summary)
 
-    def _append(self, kind: str, state: TrainerState, **values: Any) -> None:
-        if self._log is not None:  # rank 0, once training has begun
-            self._log.append(kind, step=state.global_step, **values)
+    def append(self, kind: str, state: TrainerState, **values: Any) -> None:
+        """Add an event of any kind, at the state's step unless `step` says another; from rank 0, once training began."""
+        if self._log is not None:
+            self._log.append(kind, **{"step": state.global_step, **values})

@@ -8,6 +8,9 @@ Every line has `event` (its kind), `step` (optimizer updates done), `time` (UTC,
     eval     eval_loss, eval_bits_per_byte, ...
     samples  samples: a list of {prompt, completion} and, where the text goes on in the data, reference
     save     a checkpoint was written
+    guard    update `step` was not taken; action ("skip", "rollback", "stop"), reason, loss, grad_norm, epoch, examples
+             (indices, where their order is ours), and for "rollback" returned_to, the step whose weights are back
+    request  from outside, by: SAVE (a checkpoint), or what stopped the run: STOP, max_hours, SIGTERM, ...
     end      the run is over
 
 JSON has no NaN and no infinity. A value that is not finite is written as the text "NaN", "Infinity" or "-Infinity",
@@ -91,17 +94,17 @@ def read_events(path: Path) -> list[Event]:
 
 
 def _line(event: Event) -> str:
-    return json.dumps(_plain(event), ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(plain_json(event), ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _plain(value: Any) -> Any:
-    """Turn `value` into what JSON knows."""
+def plain_json(value: Any) -> Any:
+    """Turn `value` into what JSON knows; a number that is not finite becomes text."""
     if value is None or isinstance(value, (str, int)):
         return value
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain_json(item) for item in value]
     try:
         number = float(value)
     except (TypeError, ValueError, RuntimeError):  # of anything, of an array, of a tensor

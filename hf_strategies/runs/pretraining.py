@@ -6,6 +6,7 @@ from pathlib import Path
 
 import transformers
 from transformers import TrainerState, TrainingArguments, set_seed
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.resolved import FILE_NAME, write_resolved
@@ -13,7 +14,7 @@ from hf_strategies.arguments.topics import trains
 from hf_strategies.data import PreparedText
 from hf_strategies.distributed.process_group import leave_process_group
 from hf_strategies.distributed.ranks import is_main_process
-from hf_strategies.errors import UserError, first_line
+from hf_strategies.errors import StoppedError, UserError, first_line
 from hf_strategies.reports import format_count
 from hf_strategies.runs import startup
 from hf_strategies.runs.agreement import decide_together
@@ -127,6 +128,7 @@ def run(
     results: dict[str, float] = {}
     if training:
         results |= train(trainer, folder.checkpoint)
+        refuse_to_finish(trainer, folder.path)
         trainer.save_model(_internal_call=True)
         trainer.save_state()
     results |= last_evaluation(trainer)
@@ -147,6 +149,26 @@ def train(trainer: StrategyTrainer, checkpoint: str | None) -> dict[str, float]:
     trainer.state = state
     rates = [row["tokens_per_second"] for row in state.log_history if "tokens_per_second" in row]
     return {"train_tokens_per_second": sum(rates) / max(len(rates), 1)}
+
+
+def refuse_to_finish(trainer: StrategyTrainer, folder: Path) -> None:
+    """Leave the folder as it is where training was stopped: the same command goes on from there.
+
+    Raises:
+        StoppedError: It was; says by what, and how it goes on.
+    """
+    if trainer.stopped_by is None:
+        return
+    state = trainer.state
+    checkpoint = folder / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+    left = (
+        f"{checkpoint} is saved" if checkpoint.is_dir() else f"{checkpoint} could not be saved, those before it stay"
+    )
+    leave_process_group()
+    raise StoppedError(
+        f"{trainer.stopped_by} after update {state.global_step} of {state.max_steps}; {left}: go on with the same "
+        f"command and --output_dir {folder}"
+    )
 
 
 def announce_training(arguments: Arguments, args: TrainingArguments, text: PreparedText) -> None:

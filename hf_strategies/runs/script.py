@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from hf_strategies.distributed.ranks import is_local_main_process
-from hf_strategies.errors import UserError
+from hf_strategies.errors import StoppedError, UserError
 
 Result = TypeVar("Result")
 
@@ -16,7 +16,7 @@ LOGGER, NOISE = "bitsandbytes.backends.cpu.ops", "Failed to load CPU gemm_4bit_f
 
 
 def script(main: Callable[[Sequence[str] | None], Result]) -> Callable[..., Result]:
-    """Wrap a script's `main(argv)` so that a `UserError` prints its lines and exits with its code.
+    """Wrap a script's `main(argv)` so that a `UserError` or `StoppedError` prints its lines and exits with its code.
 
     With `--debug` on the command line the error keeps its traceback.
     """
@@ -27,13 +27,14 @@ def script(main: Callable[[Sequence[str] | None], Result]) -> Callable[..., Resu
         logging.getLogger(LOGGER).addFilter(_is_news)
         try:
             return main(words)
-        except UserError as error:
-            if "--debug" in words:
+        except (UserError, StoppedError) as ended:
+            label = "stopped" if isinstance(ended, StoppedError) else "error"
+            if label == "error" and "--debug" in words:
                 raise
             if is_local_main_process():  # a file may be missing on one machine of several
-                for line in str(error).splitlines():
-                    print(f"error: {line}", file=sys.stderr, flush=True)
-            raise SystemExit(error.exit_code) from None
+                for line in str(ended).splitlines():
+                    print(f"{label}: {line}", file=sys.stderr, flush=True)
+            raise SystemExit(ended.exit_code) from None
 
     return wrapped
 

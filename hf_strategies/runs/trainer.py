@@ -27,6 +27,7 @@ from hf_strategies.metrics.language_modeling import language_modeling_metrics, n
 from hf_strategies.optimizers import OptimizerFactory, resolve_param_groups
 from hf_strategies.runs.language_model import sketch_model
 from hf_strategies.runs.output_folder import EVENTS
+from hf_strategies.runs.process import JOB_STARTED
 from hf_strategies.runs.prompts import split_prompts
 from hf_strategies.runs.results import CARD
 from hf_strategies.schedulers.value_curves import ValueCurve
@@ -71,6 +72,11 @@ def build_trainer(
             clip_grad_value=strategy.clip_grad_value,
             adaptive_clipping=strategy.adaptive_clipping,
             sam_rho=strategy.sam_rho,
+            max_hours=arguments.run.max_hours,
+            job_started=JOB_STARTED,
+            save_minutes=arguments.run.save_minutes,
+            save_at_steps=[int(step) for step in arguments.run.save_at_steps or ()],
+            hang_timeout=arguments.run.hang_timeout,
             callbacks=build_callbacks(arguments, text, folder),
             **optimizer,
         )
