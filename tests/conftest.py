@@ -59,7 +59,7 @@ def arguments(tmp_path):
             "disable_tqdm": True,
             "save_strategy": "no",
         }
-        return TrainingArguments(tmp_path / "out", **{**settings, **changes})
+        return TrainingArguments(**{"output_dir": tmp_path / "out", **settings, **changes})
 
     return build
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from hf_strategies.distributed.ranks import is_local_main_process
 from hf_strategies.errors import StoppedError, UserError
+from hf_strategies.runs.launcher import stop_with_launcher
 
 Result = TypeVar("Result")
 
@@ -25,6 +26,7 @@ def script(main: Callable[[Sequence[str] | None], Result]) -> Callable[..., Resu
     def wrapped(argv: Sequence[str] | None = None) -> Result:
         words = sys.argv[1:] if argv is None else argv
         logging.getLogger(LOGGER).addFilter(_is_news)
+        stop_with_launcher()
         try:
             return main(words)
         except (UserError, StoppedError) as ended:
