@@ -1,9 +1,11 @@
 """The frame of every script: a user's mistake ends it with one line per mistake and an exit code."""
 
+import errno
 import functools
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from hf_strategies.distributed.ranks import is_local_main_process
@@ -28,7 +30,8 @@ def script(main: Callable[[Sequence[str] | None], Result]) -> Callable[..., Resu
         logging.getLogger(LOGGER).addFilter(_is_news)
         stop_with_launcher()
         try:
-            return main(words)
+            with _naming_paths():
+                return main(words)
         except (UserError, StoppedError) as ended:
             label = "stopped" if isinstance(ended, StoppedError) else "error"
             if label == "error" and "--debug" in words:
@@ -39,6 +42,17 @@ def script(main: Callable[[Sequence[str] | None], Result]) -> Callable[..., Resu
             raise SystemExit(ended.exit_code) from None
 
     return wrapped
+
+
+@contextmanager
+def _naming_paths() -> Iterator[None]:
+    """Take a path that no file system could have for its user's mistake, wherever it is first looked at."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise UserError(f"a path is too long to exist: {str(error.filename)[:60]}...") from error
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -1,8 +1,10 @@
 """Trainer whose checkpoints are whole or not there, and whose run outlives a full disk."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -13,7 +15,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from hf_strategies.checkpoints.publishing import DRAFTS, clear_drafts, is_write_error, publish, rotate
 from hf_strategies.checkpoints.space import check_space, checkpoint_bytes
 from hf_strategies.distributed.zero import full_shape
-from hf_strategies.errors import first_line
+from hf_strategies.errors import UserError, first_line
 from hf_strategies.optimizers import OPTIMIZERS, OptimizerFactory
 from hf_strategies.training.host import Host
 from hf_strategies.training.new_settings import take_settings
@@ -49,9 +51,14 @@ class CheckpointingMixin(Host):
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         built = [{**group, "params": None} for group in self.optimizer.param_groups]
-        super()._load_optimizer_and_scheduler(checkpoint)
+        with _refusing_code(checkpoint):
+            super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None and self.takes_new_settings:
             take_settings(self.optimizer, self.lr_scheduler, built)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with _refusing_code(checkpoint):
+            super()._load_rng_state(checkpoint)
 
     def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
         if self._retry_at is not None and self.state.global_step >= self._retry_at:
@@ -156,3 +163,14 @@ class CheckpointingMixin(Host):
             limit=KEPT if self.args.save_total_limit is None else max(self.args.save_total_limit, KEPT),
             present=len(list(run.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))),
         )
+
+
+@contextmanager
+def _refusing_code(checkpoint: str | None) -> Iterator[None]:
+    """Turn torch's refusal of a pickle that is more than tensors, which takes a page, into a line."""
+    try:
+        yield
+    except UnpicklingError as error:
+        raise UserError(
+            f"{checkpoint} is not loaded: one of its files is damaged, or would run code ({first_line(error)[:100]})"
+        ) from error
