@@ -4,13 +4,22 @@ from transformers import Trainer
 
 from hf_strategies.training.checkpointing import CheckpointingMixin
 from hf_strategies.training.gradients import GradientsMixin
+from hf_strategies.training.guarding import GuardingMixin
 from hf_strategies.training.metric_log import MetricLogMixin
 from hf_strategies.training.scheduling import SchedulingMixin
 from hf_strategies.training.seeking import SeekingMixin
 from hf_strategies.training.stopping import StoppingMixin
 
 
-class StrategyMixin(StoppingMixin, CheckpointingMixin, SchedulingMixin, GradientsMixin, MetricLogMixin, SeekingMixin):
+class StrategyMixin(
+    StoppingMixin,
+    CheckpointingMixin,
+    SchedulingMixin,
+    GuardingMixin,
+    GradientsMixin,
+    MetricLogMixin,
+    SeekingMixin,
+):
     """Give any Trainer schedules by name, callbacks' metrics in its log, and an exact position in its data.
 
     It stands before the Trainer it extends: `class Mine(StrategyMixin, Seq2SeqTrainer)`. What a plain Trainer can do
