@@ -58,7 +58,9 @@ def _code(config: str) -> Callable[[Path, Path], None]:
     def make(folder: Path, mark: Path) -> None:
         path = folder / config
         stored = json.loads(path.read_text(encoding="utf-8"))
-        path.write_text(json.dumps({**stored, "auto_map": {"AutoConfig": "own.Config", "AutoTokenizer": "own.Config"}}))
+        path.write_text(
+            json.dumps({**stored, "auto_map": {"AutoConfig": "own.Config", "AutoTokenizer": "own.Config"}})
+        )
         (folder / "own.py").write_text(f"open({str(mark)!r}, 'w')\nclass Config: pass\n")
 
     return make
