@@ -4,6 +4,7 @@ import random
 import shutil
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from hf_strategies.checkpoints.publishing import DRAFTS
@@ -60,8 +61,6 @@ class _Saves:
         self._seen: set[str] = set()
 
     def begun(self) -> int:
-        try:
+        with suppress(OSError):  # there is no draft now
             self._seen |= {path.name for path in self._drafts.iterdir()}
-        except OSError:
-            pass
         return len(self._seen)
