@@ -6,6 +6,7 @@ from hf_strategies.training.checkpointing import CheckpointingMixin
 from hf_strategies.training.gradients import GradientsMixin
 from hf_strategies.training.guarding import GuardingMixin
 from hf_strategies.training.metric_log import MetricLogMixin
+from hf_strategies.training.rescuing import RescuingMixin
 from hf_strategies.training.scheduling import SchedulingMixin
 from hf_strategies.training.seeking import SeekingMixin
 from hf_strategies.training.stopping import StoppingMixin
@@ -13,6 +14,7 @@ from hf_strategies.training.stopping import StoppingMixin
 
 class StrategyMixin(
     StoppingMixin,
+    RescuingMixin,
     CheckpointingMixin,
     SchedulingMixin,
     GuardingMixin,

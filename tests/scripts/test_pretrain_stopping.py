@@ -85,8 +85,8 @@ def test_a_stopped_run_exits_with_143_and_the_same_command_ends_it_as_if_nothing
     (step,) = steps_saved(folder)
     assert step in (5, 6)  # the update it was in; one more where the row of update 4 was read late
     assert said.splitlines()[-1] == (
-        f"stopped: SIGTERM after update {step} of 30; {folder}/checkpoint-{step} is saved: go on with the same command "
-        f"and --output_dir {folder}"
+        f"stopped: SIGTERM after update {step} of 30; {folder}/checkpoint-{step} is saved: go on with the same "
+        f"command and --output_dir {folder}"
     )
     assert not (folder / "all_results.json").exists()
     assert not (folder / "model.safetensors").exists()
