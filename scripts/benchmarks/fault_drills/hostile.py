@@ -48,7 +48,7 @@ def _linked_weights(folder: Path, mark: Path) -> None:
     (folder / "model.safetensors").symlink_to(outside)
 
 
-def _broken_index(folder: Path, mark: Path) -> None:
+def _broken_index(folder: Path, _: Path) -> None:
     (folder / INDEX).write_text('{"weight_map": ["../outside.safetensors"]}')
 
 

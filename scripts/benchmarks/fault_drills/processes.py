@@ -1,5 +1,6 @@
 """Tiny runs of scripts/pretrain.py in processes that start at once, since they are forked from one that is warm."""
 
+import importlib
 import multiprocessing
 import os
 import sys
@@ -53,8 +54,8 @@ class Runs:
         for process in multiprocessing.active_children():
             process.kill()
 
-    def start(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> "Run":
-        """Start a run with these flags."""
+    def start(self, argv: Sequence[str], env: Mapping[str, str] | None = None, script: str = "pretrain") -> "Run":
+        """Start a run with these flags; `script` is pretrain, or sabotage."""
         self._count += 1
         log = self.folder / f"run-{self._count}.txt"
         own = {
@@ -63,13 +64,13 @@ class Runs:
             "HF_HUB_OFFLINE": "1",
             **(env or {}),
         }
-        process = self._context.Process(target=_run, args=(list(argv), str(log), own))
+        process = self._context.Process(target=_run, args=(script, list(argv), str(log), own))
         process.start()
         return Run(process, log)
 
-    def finish(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> "Run":
+    def finish(self, argv: Sequence[str], env: Mapping[str, str] | None = None, script: str = "pretrain") -> "Run":
         """Run to the end."""
-        run = self.start(argv, env)
+        run = self.start(argv, env, script)
         run.wait()
         return run
 
@@ -111,7 +112,7 @@ class Run:
         return holds()
 
 
-def _run(argv: list[str], log: str, env: dict[str, str]) -> None:
+def _run(script: str, argv: list[str], log: str, env: dict[str, str]) -> None:
     """Be the script, in a process of its own."""
     os.setsid()
     os.environ.update(env)
@@ -119,6 +120,4 @@ def _run(argv: list[str], log: str, env: dict[str, str]) -> None:
     for stream in (1, 2):
         os.dup2(said, stream)
     sys.path.insert(0, str(SCRIPTS))
-    from pretrain import main
-
-    main(argv)
+    importlib.import_module("benchmarks.fault_drills.sabotage" if script == "sabotage" else script).main(argv)
