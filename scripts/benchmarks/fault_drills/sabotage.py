@@ -56,7 +56,7 @@ class Saboteur(TrainerCallback):
 
 
 def _nan_loss(saboteur: Saboteur, model: nn.Module) -> list[Any]:
-    def spoil(module: nn.Module, inputs: Any, output: Any) -> Any:
+    def spoil(module: nn.Module, _: Any, output: Any) -> Any:
         if module.training and saboteur.is_time():
             output["loss"] = output["loss"] * math.nan
         return output
@@ -102,8 +102,9 @@ KINDS: dict[str, Callable[[Saboteur, nn.Module], list[Any]]] = {
 
 def main(argv: Sequence[str] | None = None) -> Any:
     """Be the script, and add the saboteur that `VARIABLE` asks for."""
-    from hf_strategies.runs import pretraining
     from pretrain import main as pretrain
+
+    from hf_strategies.runs import pretraining
 
     kind, _, update = os.environ[VARIABLE].partition(":")
     build = pretraining.build_trainer

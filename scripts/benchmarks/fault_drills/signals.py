@@ -1,4 +1,4 @@
-"""Signals at any moment, to one rank or to all: a checkpoint at the next update, exit code 143, and an exact resume."""
+"""Signals at any moment, to one rank or to all: a checkpoint at the next update, exit code 143, an exact resume."""
 
 import random
 import shutil
