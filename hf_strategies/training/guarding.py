@@ -139,6 +139,7 @@ class GuardingMixin(ReturningMixin, SeekingMixin):
         assert self._guard is not None
         self._random = RandomStreams(self._live.device)
         self._loss_before = self._tr_loss.clone()
+        self._statistics_before = [statistic.clone() for statistic in self._live.statistics()]
         every, memory = self._guard.policy.options.snapshot_steps, self._guard.memory
         if every and (memory.is_empty or self.state.global_step % every == 0):
             size = torch.tensor(float(self._live.num_bytes()), device=self.args.device)
@@ -177,6 +178,8 @@ class GuardingMixin(ReturningMixin, SeekingMixin):
             self._mark(self._guard.take_proven(), healthy=True)
         else:
             self._tr_loss.copy_(self._loss_before)
+            for statistic, before in zip(self._live.statistics(), self._statistics_before, strict=True):
+                statistic.copy_(before)
             self._respond(self._verdict)
         self._losses = []
 
@@ -249,7 +252,7 @@ class GuardingMixin(ReturningMixin, SeekingMixin):
         for step in steps if self.args.should_save else ():
             folder = self._run_folder() / f"{PREFIX_CHECKPOINT_DIR}-{step}"
             if (folder / MANIFEST).is_file():  # it may have been removed since
-                mark_health(folder, healthy)
+                mark_health(folder, healthy=healthy)
 
     def _last_loss(self) -> float:
         losses = [row["loss"] for row in self.state.log_history if math.isfinite(row.get("loss", math.nan))]
