@@ -10,6 +10,8 @@ Every line has `event` (its kind), `step` (optimizer updates done), `time` (UTC,
     save     a checkpoint was written
     guard    update `step` was not taken; action ("skip", "rollback", "stop"), reason, loss, grad_norm, epoch, examples
              (indices, where their order is ours), and for "rollback" returned_to, the step whose weights are back
+    broken   a training sample could not be loaded: index, reason, epoch, position, replaced_by
+    worker   the data loader was restarted after a worker died: batches (of the epoch before it), reason
     request  from outside, by: SAVE (a checkpoint), or what stopped the run: STOP, max_hours, SIGTERM, ...
     end      the run is over
 
@@ -62,12 +64,12 @@ class EventLog:
             file.write(_line({"event": kind, "step": step, "time": now, **values}))
 
     def truncate_after(self, step: int) -> None:
-        """Forget what happened after `step`: a run that resumes there will live through it again.
+        """Forget what happened after `step`, and any end: a run that resumes there will live through it again.
 
         The file is replaced in one move; whoever reads it sees the old one or the new one.
         """
         shorter = self.path.with_name(f"{self.path.name}.tmp")
-        kept = [event for event in read_events(self.path) if event["step"] <= step]
+        kept = [event for event in read_events(self.path) if event["step"] <= step and event["event"] != "end"]
         with shorter.open("w", encoding="utf-8") as file:
             file.writelines(map(_line, kept))
             file.flush()

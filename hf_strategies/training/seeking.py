@@ -75,8 +75,8 @@ class SeekingMixin(Host):
             epoch, batches = position.epoch, updates * self.args.gradient_accumulation_steps
             if position.stream is not None and isinstance(self.train_dataset, SeekableStream):
                 self.train_dataset.seek(position.stream, position.samples_in_epoch)
-        if self._order is not None:
-            self._order.set_epoch(epoch)  # accelerate's own call does not reach through a loader that skips batches
+        if self.state.global_step >= max_steps:
+            return num_train_epochs, 0  # the host asks after an update whether it was the last
         return epoch, batches
 
     def _feed(self) -> Feed:
@@ -95,6 +95,8 @@ class SeekingMixin(Host):
             batches_per_epoch=len(loader) * self.get_sp_size() if has_length(loader) else streamed,
             samples_per_batch=feed.samples_per_update // accumulation,
         )
+        if samples == 0 and not has_length(loader):  # the run's end, which is not the stream's: a longer one goes on
+            epoch, samples = epoch - 1, streamed * feed.samples_per_update // accumulation
         stream = self.train_dataset if isinstance(self.train_dataset, SeekableStream) else None
         if stream is not None and stream.is_over(samples):
             return Position(epoch=epoch + 1, samples_in_epoch=0, feed=feed)

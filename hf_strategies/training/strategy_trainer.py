@@ -3,6 +3,8 @@
 from transformers import Trainer
 
 from hf_strategies.training.checkpointing import CheckpointingMixin
+from hf_strategies.training.continuing import ContinuingMixin
+from hf_strategies.training.feeding import FeedingMixin
 from hf_strategies.training.gradients import GradientsMixin
 from hf_strategies.training.guarding import GuardingMixin
 from hf_strategies.training.metric_log import MetricLogMixin
@@ -20,6 +22,8 @@ class StrategyMixin(
     GuardingMixin,
     GradientsMixin,
     MetricLogMixin,
+    FeedingMixin,
+    ContinuingMixin,
     SeekingMixin,
 ):
     """Give any Trainer schedules by name, callbacks' metrics in its log, and an exact position in its data.
@@ -31,7 +35,8 @@ class StrategyMixin(
     continue where they were left.
 
     Its keyword arguments besides the host's: `scheduler`, `scheduler_kwargs` and `tokens_per_sample` of
-    `SchedulingMixin`, `clip_grad_value`, `adaptive_clipping` and `sam_rho` of `GradientsMixin`.
+    `SchedulingMixin`, `clip_grad_value`, `adaptive_clipping` and `sam_rho` of `GradientsMixin`, `max_broken_share` of
+    `FeedingMixin`.
     """
 
 
