@@ -11,6 +11,7 @@ from .outcomes import Outcome, is_finished, weights_digest
 from .processes import Runs, command
 
 LARGEST_FILE = 60_000  # bytes: logs fit, weights do not
+UPDATES = 60
 
 
 def drill(runs: Runs, corpus: Path, reference: Path, output: Path, *, for_good: bool) -> Outcome:
@@ -24,7 +25,7 @@ def drill(runs: Runs, corpus: Path, reference: Path, output: Path, *, for_good: 
         for_good: Whether the limit stays until the training is over, or goes after the first save that failed.
     """
     fault = f"no file above {LARGEST_FILE:,} bytes, {'until the end' if for_good else 'for a while'}"
-    run = runs.start(command(corpus, output, max_steps=60))
+    run = runs.start(command(corpus, output, max_steps=UPDATES))
     if not run.wait_until(lambda: bool(checkpoints_in(output))):
         return Outcome(fault, "it wrote no checkpoint at all")
     pid, unlimited = run.process.pid, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
@@ -36,7 +37,7 @@ def drill(runs: Runs, corpus: Path, reference: Path, output: Path, *, for_good: 
     if not saved or any(damages(checkpoint) for checkpoint in saved):
         return Outcome(fault, "an earlier checkpoint is damaged")
     if for_good:
-        run.wait_until(lambda: '"step": 60' in (output / "events.jsonl").read_text(encoding="utf-8"))
+        run.wait_until(lambda: f'"step": {UPDATES}' in (output / "events.jsonl").read_text(encoding="utf-8"))
     resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
     if run.wait():
         return Outcome(fault, f"exit code {run.wait()}: {run.said.strip()[-200:]}")

@@ -1,0 +1,178 @@
+"""Faults done to real runs, many times: killed, damaged, signalled, poisoned, out of disk, and made by an enemy.
+
+Every run is a process of scripts/pretrain.py on a tiny model; a fault is a real signal, a real file or a real limit of
+the operating system. A run that is resumed is compared with one that nothing happened to, to the last bit of its
+weights and line by line of its log. What is done is decided by a seed; a drill that is on disk is not done again.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import Findings, Table, require_at_least
+
+if TYPE_CHECKING:
+    from .fault_drills.outcomes import Outcome
+    from .fault_drills.processes import Runs
+
+Drill = Callable[[], "Outcome"]
+
+ROWS = Path(__file__).parent / "rows" / "faults.jsonl"
+
+# What a plain Trainer does, as measured on transformers 5.23.
+STOCK = {
+    "killed": "torn folder, crash on resume",
+    "damaged checkpoint": "5 of 10 crash, 5 pass silently",
+    "signal": "lost, or hung with 2 ranks",
+    "bad numbers": "NaN weights, exit code 0",
+    "clean run": "",
+    "full disk": "crash",
+    "mutated settings": "stack traces",
+    "hostile folder": "loaded",
+}
+
+
+def run(
+    *,
+    kills: int = 200,
+    signals: int = 100,
+    seeds: int = 3,
+    clean_seeds: int = 5,
+    mutants: int = 500,
+    fresh: bool = False,
+) -> Findings:
+    """Do all drills.
+
+    Args:
+        kills: Runs that are killed, every other one while it saves.
+        signals: Runs that are signalled, every other one with two ranks.
+        seeds: Runs of every kind of bad numbers.
+        clean_seeds: Undisturbed runs in which the guard must not stir.
+        mutants: Mutated YAML files and flags.
+        fresh: Forget what was done before.
+    """
+    require_at_least(1, kills=kills, signals=signals, seeds=seeds, clean_seeds=clean_seeds, mutants=mutants)
+    from .fault_drills.log import DrillLog
+    from .fault_drills.processes import Runs, command, write_corpus
+
+    log = DrillLog(ROWS, fresh=fresh)
+    with tempfile.TemporaryDirectory(prefix="faults-") as made, Runs(Path(made)) as runs:
+        folder = Path(made)
+        corpus = write_corpus(folder / "corpus.txt")
+        started = time.perf_counter()
+        first = runs.finish(command(corpus, folder / "reference"))
+        assert first.wait() == 0, first.said
+        clocked = time.perf_counter()
+        assert runs.finish(command(corpus, folder / "again")).wait() == 0
+        seconds = time.perf_counter() - clocked
+        print(f"an undisturbed run takes {seconds:.1f} s ({clocked - started:.1f} s the first time)", flush=True)
+        planned = list(_plan(runs, corpus, folder, seconds, kills, signals, seeds, clean_seeds, mutants))
+        for number, (kind, key, drill) in enumerate(planned, start=1):
+            outcome = log.get(key) or log.add(kind, key, drill())
+            if outcome.problem or number % 10 == 0:
+                print(
+                    f"[{number}/{len(planned)}] {kind}: {outcome.fault}: {outcome.problem or 'came through'}",
+                    flush=True,
+                )
+    return Findings([Table(rows_of(log.of([key for _, key, _ in planned])))], remarks=remarks_of(log, planned))
+
+
+def _plan(
+    runs: "Runs",
+    corpus: Path,
+    folder: Path,
+    seconds: float,
+    num_kills: int,
+    num_signals: int,
+    num_seeds: int,
+    num_clean: int,
+    num_mutants: int,
+) -> Iterator[tuple[str, str, Drill]]:
+    """Yield every drill with its kind and a key that names it."""
+    from pretrain import main
+
+    from .fault_drills import damage, disk, hostile, kills, numbers, sabotage, settings, signals
+    from .fault_drills.processes import command
+
+    reference = folder / "reference"
+    place = (runs, corpus, reference)
+
+    def reference_of(name: str, ranks: int = 1, **given: object) -> Path:
+        """Make an undisturbed run the first time it is asked for."""
+        output = folder / name
+        if not output.exists():
+            argv = command(corpus, output, **given)
+            codes = [member.wait() for member in signals.start_ranks(runs, argv, ranks)]
+            assert not any(codes), codes
+        return output
+
+    for seed in range(num_kills):
+        yield (
+            "killed",
+            f"kill {seed}",
+            lambda seed=seed: kills.drill(
+                *place, folder / f"kill-{seed}", seed=seed, during_save=seed % 2 == 1, seconds=seconds
+            ),
+        )
+    for kind in damage.DAMAGES:
+        yield "damaged checkpoint", kind, lambda kind=kind: damage.drill(*place, folder / "damaged", damage=kind)
+    for seed in range(num_signals):
+        ranks = 1 + seed % 2
+        yield "signal", f"signal {seed}", lambda seed=seed, ranks=ranks: signals.drill(
+            runs, corpus, reference_of(f"reference-{ranks}", ranks), folder / f"signal-{seed}",
+            seed=seed, ranks=ranks, seconds=seconds,
+        )  # fmt: skip
+    for seed in range(num_clean):
+        yield (
+            "clean run",
+            f"clean {seed}",
+            lambda seed=seed: numbers.clean(runs, corpus, folder / f"clean-{seed}", seed=seed),
+        )
+    for kind in sabotage.KINDS:
+        for seed in range(num_seeds):
+            yield "bad numbers", f"{kind} {seed}", lambda kind=kind, seed=seed: numbers.drill(
+                runs, corpus, reference_of(f"clean-{seed}", seed=seed, **numbers.SETTINGS),
+                folder / "poisoned", kind=kind, seed=seed,
+            )  # fmt: skip
+    for for_good in (False, True):
+        yield (
+            "full disk",
+            f"disk {for_good}",
+            lambda for_good=for_good: disk.drill(
+                runs,
+                corpus,
+                reference_of("reference-long", max_steps=disk.UPDATES),
+                folder / "full",
+                for_good=for_good,
+            ),
+        )
+    for seed in range(num_mutants):
+        yield "mutated settings", f"mutant {seed}", lambda seed=seed: settings.drill(main, folder, seed=seed)
+    for kind in hostile.HOSTILE:
+        yield (
+            "hostile folder",
+            kind,
+            lambda kind=kind: hostile.drill(runs, corpus, reference / "checkpoint-12", folder / "hostile", kind=kind),
+        )
+
+
+def rows_of(outcomes: dict[str, list["Outcome"]]) -> list[dict[str, Any]]:
+    """One row per kind of fault: how many came through, beside what a plain Trainer does."""
+    return [
+        {
+            "fault": kind,
+            "plain Trainer": STOCK[kind],
+            "came through": f"{sum(not outcome.problem for outcome in found)} of {len(found)}",
+        }
+        for kind, found in outcomes.items()
+    ]
+
+
+def remarks_of(log: Any, planned: list[tuple[str, str, Drill]]) -> list[str]:
+    """Name every drill that failed."""
+    found = [(kind, log.get(key)) for kind, key, _ in planned]
+    return [f"{kind}, {outcome.fault}: {outcome.problem}" for kind, outcome in found if outcome.problem] or [
+        "None of them failed."
+    ]
