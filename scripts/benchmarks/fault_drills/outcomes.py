@@ -31,8 +31,8 @@ def weights_digest(output: Path) -> str:
 
 
 def story(output: Path) -> list[dict[str, Any]]:
-    """List a run's events without clocks and without resumptions: what an uninterrupted run would have as well."""
-    events = [event for event in read_events(output / "events.jsonl") if event["event"] != "run"]
+    """List a run's events without clocks and interruptions: what an uninterrupted run would have as well."""
+    events = [event for event in read_events(output / "events.jsonl") if event["event"] not in ("run", "request")]
     return [
         {name: str(value) for name, value in event.items() if not any(word in name for word in CLOCKED)}
         for event in events
