@@ -140,8 +140,11 @@ class GuardingMixin(ReturningMixin, SeekingMixin):
         self._random = RandomStreams(self._live.device)
         self._loss_before = self._tr_loss.clone()
         self._statistics_before = [statistic.clone() for statistic in self._live.statistics()]
-        every, memory = self._guard.policy.options.snapshot_steps, self._guard.memory
-        if every and (memory.is_empty or self.state.global_step % every == 0):
+        if self._slow_restart is not None and not self._slow_restart.begin_update():
+            self._slow_restart = None
+        policy, memory = self._guard.policy, self._guard.memory
+        every = policy.options.snapshot_steps
+        if every and policy.streak == 0 and (memory.is_empty or self.state.global_step % every == 0):
             size = torch.tensor(float(self._live.num_bytes()), device=self.args.device)
             if self.args.world_size > 1:
                 distributed.all_reduce(size, op=distributed.ReduceOp.MAX)
@@ -172,8 +175,6 @@ class GuardingMixin(ReturningMixin, SeekingMixin):
         assert self._guard is not None
         if self._zero_step is not None:
             self._zero_step.end_update()
-        if self._slow_restart is not None and self._slow_restart.end_update():
-            self._slow_restart = None
         if self._verdict.action is Action.TAKE:
             self._mark(self._guard.take_proven(), healthy=True)
         else:

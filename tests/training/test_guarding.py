@@ -1,12 +1,17 @@
 """The step guard in real runs of a tiny model: what goes wrong, and what is left of it."""
 
+import base64
+import json
 import math
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from transformers import TrainerCallback
 
 from hf_strategies.callbacks.event_log import EventLogCallback
+from hf_strategies.checkpoints.manifest import read_manifest
+from hf_strategies.errors import TrainingDivergedError
 from hf_strategies.reports.events import read_events
 from hf_strategies.training import StrategyTrainer
 from hf_strategies.training.guard import GuardOptions
@@ -155,3 +160,122 @@ def test_harmed_weights_go_back_though_no_bad_update_was_taken(train):
     assert events[-1]["returned_to"] == 20
     assert weights.same(35, 20)
     assert column(trainer, "loss")[-1] < column(trainer, "loss")[20] + 0.1
+
+
+def test_a_return_that_did_not_help_goes_further_back_and_in_the_end_training_stops(train, tmp_path):
+    guard = GuardOptions(patience=2, rollbacks=2, snapshot_steps=10)
+    bad = dict.fromkeys(range(30, 60), math.nan)
+    with pytest.raises(TrainingDivergedError, match=r"update 43: loss is nan; 8 updates in a row .* after 2 returns"):
+        train(loss=bad, guard=guard, max_steps=60)
+    events = [event for event in read_events(tmp_path / "out" / "events.jsonl") if event["event"] == "guard"]
+    returns = [(event["step"], event["returned_to"]) for event in events if event["action"] == "rollback"]
+    assert returns == [(31, 20), (35, 10)]  # after 2 bad updates, after 4 more; 8 more end the run
+    assert [event["action"] for event in events].count("skip") == 2 + 4 + 8 - 3
+    assert events[-1]["action"] == "stop"
+
+
+def test_twenty_poisoned_updates_in_a_row_are_survived_with_the_defaults(train):
+    trainer, _, events = train(loss=dict.fromkeys(range(25, 45), 50.0), max_steps=50)
+    assert len(events) == 20
+    assert trainer.state.global_step == 50
+    assert math.isfinite(column(trainer, "loss")[-1])
+
+
+def test_a_checkpoint_is_what_is_left_where_nothing_is_kept_in_memory(train, tmp_path):
+    guard = GuardOptions(patience=2, snapshot_steps=0)
+    trainer, weights, events = train(
+        loss=dict.fromkeys((24, 25), math.nan), guard=guard, max_steps=27,
+        save_strategy="steps", save_steps=6, lr_scheduler_type="linear",
+    )  # fmt: skip
+    assert events[-1]["returned_to"] == 18 - 6  # 18 has fewer than 8 good updates after it
+    assert weights.same(25, 12)
+    health = {step: read_manifest(tmp_path / "out" / f"checkpoint-{step}").get("healthy") for step in (6, 12, 18, 24)}
+    assert health == {6: True, 12: True, 18: False, 24: False}
+    clean, *_ = train(guard=None, max_steps=27, lr_scheduler_type="linear")
+    assert column(trainer, "learning_rate") == column(clean, "learning_rate")  # the schedule has not gone back
+
+
+def test_the_rate_is_lower_after_a_return_and_the_log_says_so(train):
+    guard = GuardOptions(patience=1, snapshot_steps=10, lr_scale=0.25)
+    trainer, weights, _ = train(loss={15: math.nan}, guard=guard, max_steps=130, learning_rate=1e-6)
+    rates = [rate / 1e-6 for rate in column(trainer, "learning_rate")]
+    assert rates == pytest.approx([1.0] * 14 + [0.25] * 101 + [1.0] * 15)
+    moves = [
+        sum((new - old).abs().sum().item() for new, old in zip(weights.after[step], weights.after[step - 1]))
+        for step in (115, 116)
+    ]
+    assert moves[1] / moves[0] == pytest.approx(4.0, rel=0.2)  # Adam's steps are as long as the rate says
+
+
+def test_an_incident_can_be_lived_through_again(train, tmp_path, numbered_rows):
+    trainer, weights, events = train(loss={1: math.nan}, max_steps=1)
+    incident = json.loads((tmp_path / "out" / "incident-1.json").read_text())
+    assert incident["examples"] == events[0]["examples"] == trainer.model.seen
+    assert incident["ranks"][0]["micro_losses"] == ["NaN", "NaN"]
+    trainer, *_ = train(gradient={20: math.inf}, max_steps=20)
+    incident = json.loads((tmp_path / "out" / "incident-20.json").read_text())
+    (mine,) = incident["ranks"]
+    torch.set_rng_state(torch.frombuffer(bytearray(base64.b64decode(mine["random"]["torch"])), dtype=torch.uint8))
+    for examples, loss in zip((incident["examples"][:4], incident["examples"][4:]), mine["micro_losses"], strict=True):
+        rows = torch.stack([numbered_rows[index]["input_ids"] for index in examples])
+        trainer.model.train()  # with dropout: the same random numbers, or another loss
+        ours = trainer.model(input_ids=rows, labels=rows, num_items_in_batch=8 * 8).loss  # 8 rows of 8 labels
+        assert ours.item() == pytest.approx(loss, abs=1e-6)
+
+
+def test_a_resumed_run_remembers_what_is_usual(train, tmp_path):
+    train(max_steps=20, save_strategy="steps", save_steps=10)
+    _, weights, events = train(max_steps=22, resume=f"{tmp_path}/out/checkpoint-20", loss={21: 30.0})
+    assert [event["step"] for event in events] == [21]  # the first update after it
+    assert weights.same(20, 21)
+
+
+def test_statistics_that_a_bad_forward_pass_has_moved_come_back(arguments):
+    class Normed(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.head = torch.nn.BatchNorm1d(2), torch.nn.Linear(2, 1)
+
+        def forward(self, values):
+            return {"loss": self.head(self.norm(values)).square().mean()}
+
+    rows = [{"values": torch.tensor([float(i), math.nan if i == 5 else 1.0 - i])} for i in range(8)]
+    args = arguments(save_strategy="no", max_steps=4, per_device_train_batch_size=2, gradient_accumulation_steps=1)
+    model = Normed()
+    trainer = StrategyTrainer(model, args, train_dataset=rows)
+    trainer.train()
+    assert model.norm.running_mean.isfinite().all()
+    assert model.norm.num_batches_tracked == 3
+
+
+@pytest.fixture
+def train_in_fp16(build_lm, numbered_rows, arguments):
+    """Train as accelerate does in fp16, with its scaler; it offers none on a CPU by itself."""
+
+    def run(*, scale, **faults):
+        args = arguments(save_strategy="no", max_steps=8, gradient_accumulation_steps=1, logging_steps=1)
+        trainer = FaultyTrainer(build_lm(), args, train_dataset=numbered_rows, **faults)
+        trainer.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        trainer.accelerator.native_amp = True
+        trainer.accelerator.state._mixed_precision = "fp16"
+        try:
+            trainer.train()
+        finally:
+            AcceleratorState._reset_state(reset_partial_state=True)
+        return trainer
+
+    return run
+
+
+def test_a_gradient_that_overflows_in_fp16_is_counted_and_the_scaler_answers(train_in_fp16):
+    trainer = train_in_fp16(scale=65536.0, gradient={2: 1e38})
+    assert column(trainer, "fp16_overflows") == [1]
+    assert not column(trainer, "skipped_updates")
+    assert trainer.accelerator.scaler.get_scale() == 32768.0
+
+
+def test_in_fp16_what_no_scale_can_help_is_bad(train_in_fp16):
+    trainer = train_in_fp16(scale=4.0, gradient=dict.fromkeys((2, 3, 4), math.inf), loss={6: math.nan})
+    assert column(trainer, "fp16_overflows") == [1, 1]  # at scales 4 and 2; at 1 it is the gradient itself
+    assert column(trainer, "skipped_updates") == [1, 1]
+    assert all(param.isfinite().all() for param in trainer.model.parameters())

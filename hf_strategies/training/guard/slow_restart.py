@@ -11,7 +11,7 @@ class SlowRestart:
     Args:
         optimizer: The one that moves the weights, unwrapped.
         factor: What the rates are multiplied by.
-        updates: How many updates this lasts; `end_update` counts them.
+        updates: How many updates this lasts; `begin_update` counts them.
     """
 
     def __init__(self, optimizer: Optimizer, factor: float, updates: int) -> None:
@@ -23,13 +23,12 @@ class SlowRestart:
             optimizer.register_step_post_hook(self._restore),
         ]
 
-    def end_update(self) -> bool:
-        """Count an update; True once it was the last one."""
+    def begin_update(self) -> bool:
+        """Count an update; False, and no effect on it or any later one, where there have been enough."""
         self._updates -= 1
-        if self._updates > 0:
-            return False
-        self.cancel()
-        return True
+        if self._updates < 0:
+            self.cancel()
+        return self._updates >= 0
 
     def cancel(self) -> None:
         """Leave the optimizer alone from here on."""
