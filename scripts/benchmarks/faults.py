@@ -103,7 +103,7 @@ def _plan(
         """Make an undisturbed run the first time it is asked for."""
         output = folder / name
         if not output.exists():
-            argv = command(corpus, output, **given)
+            argv = command(corpus, output, ranks=ranks, **given)
             codes = [member.wait() for member in signals.start_ranks(runs, argv, ranks)]
             assert not any(codes), codes
         return output

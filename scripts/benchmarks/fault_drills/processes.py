@@ -15,7 +15,7 @@ WARM = ("hf_strategies.runs.pretraining", "hf_strategies.planning")
 # A run of a second or two that saves, evaluates and logs often.
 TINY = {
     "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "tokenizer": "bytes", "vocab_size": "none",
-    "max_seq_length": 32, "global_batch_size": 8, "per_device_train_batch_size": 8, "max_steps": 20,
+    "max_seq_length": 32, "global_batch_size": 8, "max_steps": 20,
     "warmup_steps": 2, "logging_steps": 1, "eval_steps": 10, "save_steps": 4, "save_total_limit": 3,
     "max_eval_samples": 8, "num_completions": 0, "validation_share": 0.2, "use_cpu": True,
 }  # fmt: skip
@@ -28,9 +28,10 @@ def write_corpus(path: Path) -> Path:
     return path
 
 
-def command(corpus: Path, output: Path, **settings: object) -> list[str]:
-    """Write the flags of a tiny run."""
-    given = {**TINY, "train_file": corpus, "output_dir": output, **settings}
+def command(corpus: Path, output: Path, *, ranks: int = 1, **settings: object) -> list[str]:
+    """Write the flags of a tiny run; its global batch is the same for any number of ranks."""
+    batch = TINY["global_batch_size"] // ranks
+    given = {**TINY, "train_file": corpus, "output_dir": output, "per_device_train_batch_size": batch, **settings}
     return [word for name, value in given.items() for word in (f"--{name}", str(value))]
 
 

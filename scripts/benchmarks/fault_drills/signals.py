@@ -31,7 +31,7 @@ def drill(
     """
     draw = random.Random(seed)
     number, alone = draw.choice(SIGNALS), draw.random() < 0.5
-    argv = command(corpus, output)
+    argv = command(corpus, output, ranks=ranks)
     members = start_ranks(runs, argv, ranks)
     members[0].wait_until(lambda: steps_logged(output) >= 1)  # its handlers are there once it trains
     time.sleep(draw.uniform(0.0, seconds))
@@ -69,5 +69,4 @@ def start_ranks(runs: Runs, argv: list[str], ranks: int) -> list:
         port = probe.getsockname()[1]
     shared = {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)}
     shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true"}
-    argv = [*argv, "--per_device_train_batch_size", str(8 // ranks)]
     return [runs.start(argv, {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(ranks)]
