@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-LAUNCHED = ("LOCAL_RANK", "ACCELERATE_USE_CPU")  # torchrun sets the first, accelerate for a single process the second
+LAUNCHED = ("TORCHELASTIC_RUN_ID", "ACCELERATE_USE_CPU")  # set by torchrun; by accelerate for a single process
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 

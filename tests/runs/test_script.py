@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_strategies.errors import UserError
+from hf_strategies.errors import StoppedError, UserError
 from hf_strategies.runs.script import script
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +20,18 @@ def test_a_users_mistake_ends_with_its_lines_and_exit_code_2(capsys):
         failing([])
     assert ended.value.code == 2
     assert capsys.readouterr().err == "error: first line\nerror: second line\n"
+
+
+@pytest.mark.parametrize("words", [[], ["--debug"]])
+def test_a_stop_is_no_error_and_ends_with_143(capsys, words):
+    @script
+    def stopped(argv=None):
+        raise StoppedError("SIGTERM after update 3 of 9")
+
+    with pytest.raises(SystemExit) as ended:
+        stopped(words)
+    assert ended.value.code == 143
+    assert capsys.readouterr().err == "stopped: SIGTERM after update 3 of 9\n"
 
 
 def test_debug_keeps_the_traceback():

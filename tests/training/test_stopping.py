@@ -71,14 +71,23 @@ def test_a_signal_stops_after_its_update_and_leaves_that_updates_checkpoint(trai
     assert checkpoints(tmp_path) == ["checkpoint-4"]
 
 
-EPOCHLY = {"eval_strategy": "epoch", "save_strategy": "epoch"}
-STEPWISE = {"eval_strategy": "steps", "eval_steps": 2, "save_strategy": "steps", "save_steps": 2}
+STRATEGIES = {
+    "epochs": {"eval_strategy": "epoch", "save_strategy": "epoch"},
+    "steps": {"eval_strategy": "steps", "eval_steps": 2, "save_strategy": "steps", "save_steps": 2},
+    "evaluations": {"eval_strategy": "epoch"},
+}
 
 
-@pytest.mark.parametrize("strategies", [EPOCHLY, STEPWISE], ids=["epochs", "steps"])
-@pytest.mark.parametrize("update", [1, 2, 3, 6, 8, 9])  # within epochs, at their ends, at the run's end
-def test_what_a_stop_leaves_goes_on_as_if_nothing_had_happened(train, tmp_path, update, strategies):
-    strategies = {**strategies, "logging_steps": 3}
+@pytest.mark.parametrize(
+    ("kind", "update"),  # within epochs of three updates, at their ends, at the run's end
+    [
+        *(("epochs", update) for update in (1, 2, 6, 9)),
+        *(("steps", update) for update in (1, 2, 3, 8, 9)),
+        *(("evaluations", update) for update in (3, 5)),
+    ],
+)
+def test_what_a_stop_leaves_goes_on_as_if_nothing_had_happened(train, tmp_path, kind, update):
+    strategies = {**STRATEGIES[kind], "logging_steps": 3}
     straight = train(**strategies)
     stopped = train(At(update, send(signal.SIGTERM)), output_dir=f"{tmp_path}/stopped", **strategies)
     assert stopped.state.global_step == update
