@@ -8,6 +8,9 @@ from typing import Any
 
 from hf_strategies.reports import read_events
 
+# Events of an interruption: a new process, the request to stop, and the checkpoint that it brings.
+INTERRUPTED = ("run", "request", "save")
+
 # What differs between two runs of the same thing: clocks, and what is measured with them.
 CLOCKED = ("time", "per_second", "runtime", "mfu", "peak_memory")
 
@@ -32,7 +35,7 @@ def weights_digest(output: Path) -> str:
 
 def story(output: Path) -> list[dict[str, Any]]:
     """List a run's events without clocks and interruptions: what an uninterrupted run would have as well."""
-    events = [event for event in read_events(output / "events.jsonl") if event["event"] not in ("run", "request")]
+    events = [event for event in read_events(output / "events.jsonl") if event["event"] not in INTERRUPTED]
     return [
         {name: str(value) for name, value in event.items() if not any(word in name for word in CLOCKED)}
         for event in events
