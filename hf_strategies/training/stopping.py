@@ -31,7 +31,8 @@ class StoppingMixin(Host):
     STOP (a file of that name in the output folder), max_hours or SLURM_JOB_END_TIME; it is None for a run that came to
     its end. What one rank is asked for all ranks do, at the same update. A file SAVE in the output folder asks for a
     checkpoint alone. An evaluation that is due is done before the checkpoint is written, since the resumed run would
-    not do it again.
+    not do it again. None of this changes what is trained: a schedule-free optimizer, which switches to its average for
+    the host's own saves, is saved here as it trains.
 
     Args:
         max_hours: Stop before training has taken this long, counted from `job_started`.

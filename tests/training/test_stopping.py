@@ -135,10 +135,15 @@ def test_saves_at_listed_steps_come_beside_those_at_intervals(train, tmp_path):
     assert checkpoints(tmp_path) == [f"checkpoint-{step}" for step in (2, 4, 5, 8, 9)]
 
 
-def test_minutes_count_from_the_last_save(train, tmp_path):
-    minutes = 0.5 / 60
-    train(At(4, lambda: time.sleep(0.6)), options={"save_minutes": minutes, "save_at_steps": [3]})
-    assert "checkpoint-4" in checkpoints(tmp_path)
+def test_minutes_count_from_the_last_save(build_lm, numbered_rows, arguments, tmp_path):
+    trainer = StrategyTrainer(build_lm(), arguments(save_strategy="no"), train_dataset=numbered_rows, save_minutes=30)
+
+    def half_an_hour_passes():
+        trainer._saved_at -= 1800
+
+    trainer.add_callback(At(4, half_an_hour_passes))
+    trainer.train()
+    assert checkpoints(tmp_path) == ["checkpoint-4"]
 
 
 def test_a_budget_of_hours_stops_before_it_is_spent(train, tmp_path):
