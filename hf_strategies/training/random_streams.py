@@ -17,7 +17,7 @@ class RandomStreams:
 
     def __init__(self, device: torch.device) -> None:
         self._python = random.getstate()
-        self._numpy = np.random.get_state()
+        self._numpy: Any = np.random.get_state()
         self._torch = torch.get_rng_state()
         self._accelerator: Any = None if device.type == "cpu" else torch.get_device_module(device)
         self._device = device

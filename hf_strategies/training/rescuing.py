@@ -12,7 +12,7 @@ from hf_strategies.errors import TrainingDivergedError, first_line
 from hf_strategies.training.host import Host
 from hf_strategies.training.random_streams import RandomStreams
 
-_Place = tuple[dict[str, Tensor | None], str]  # a module's table of buffers, and a name in it
+_Place = tuple[dict[str, Any], str]  # a module's table of buffers, and a name in it
 
 
 class RescuingMixin(Host):

@@ -36,7 +36,8 @@ class StrategyMixin(
 
     Its keyword arguments besides the host's: `scheduler`, `scheduler_kwargs` and `tokens_per_sample` of
     `SchedulingMixin`, `clip_grad_value`, `adaptive_clipping` and `sam_rho` of `GradientsMixin`, `max_broken_share` of
-    `FeedingMixin`.
+    `FeedingMixin`; `max_hours`, `job_started`, `save_minutes`, `save_at_steps` and `hang_timeout` of `StoppingMixin`,
+    whose `stopped_by` says why a run ended early.
     """
 
 
