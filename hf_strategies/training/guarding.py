@@ -269,8 +269,8 @@ class GuardingMixin(ReturningMixin, SeekingMixin):
         kept = "there is no healthy checkpoint" if healthy is None else f"the newest healthy checkpoint is {healthy}"
         return (
             f"training diverged at update {self.state.global_step + 1}: {verdict.reason}; {policy.streak} updates "
-            f"in a row were bad, after {policy.rollbacks} returns to a healthy state; {kept}: try a lower learning_rate "
-            f"or a longer warmup, or look at the examples in {run}/incident-*.json"
+            f"in a row were bad, after {policy.rollbacks} returns to a healthy state; {kept}: try a lower "
+            f"learning_rate or a longer warmup, or look at the examples in {run}/incident-*.json"
         )
 
 

@@ -208,7 +208,7 @@ def test_the_rate_is_lower_after_a_return_and_the_log_says_so(train):
 
 
 def test_an_incident_can_be_lived_through_again(train, tmp_path, numbered_rows):
-    trainer, weights, events = train(loss={1: math.nan}, max_steps=1)
+    trainer, _, events = train(loss={1: math.nan}, max_steps=1)
     incident = json.loads((tmp_path / "out" / "incident-1.json").read_text())
     assert incident["examples"] == events[0]["examples"] == trainer.model.seen
     assert incident["ranks"][0]["micro_losses"] == ["NaN", "NaN"]

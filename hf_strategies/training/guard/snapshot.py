@@ -44,10 +44,8 @@ class Live:
     def weights(self) -> Iterator[Tensor]:
         """Yield what holds this rank's weights, in an order that stays."""
         for tensor in (*self.model.parameters(), *self.model.buffers()):
-            if tensor.numel():
-                yield local(tensor)
-            if hasattr(tensor, "ds_tensor"):  # ZeRO-3 keeps this rank's share there, and may have all of it besides
-                yield tensor.ds_tensor.detach()
+            # Of ZeRO-3's parameters a skipped step leaves only each rank's share; the next forward pass gathers them.
+            yield tensor.ds_tensor.detach() if hasattr(tensor, "ds_tensor") else local(tensor)
         for name in ZERO_PARTITIONS:
             for wrapper in self.wrappers:
                 yield from (partition.detach() for partition in getattr(wrapper, name, ()))
