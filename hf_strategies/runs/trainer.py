@@ -72,6 +72,7 @@ def build_trainer(
             clip_grad_value=strategy.clip_grad_value,
             adaptive_clipping=strategy.adaptive_clipping,
             sam_rho=strategy.sam_rho,
+            max_broken_share=arguments.data.max_broken_share,
             max_hours=arguments.run.max_hours,
             job_started=JOB_STARTED,
             save_minutes=arguments.run.save_minutes,

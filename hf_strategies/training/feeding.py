@@ -9,13 +9,14 @@ import torch
 from accelerate import skip_first_batches
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, Sampler, SequentialSampler
+from transformers import default_data_collator
 
 from hf_strategies.callbacks.event_log import EventLogCallback
 from hf_strategies.errors import UserError
 from hf_strategies.ranges import RATIO
 from hf_strategies.training.broken_samples import FILE_NAME, BrokenSamples
 from hf_strategies.training.host import Host
-from hf_strategies.training.sample_feed import BrokenSample, FedBatch, PlacedOrder, SampleFeed
+from hf_strategies.training.sample_feed import BrokenSample, FedBatch, PlacedOrder, SampleFeed, draws_nothing
 from hf_strategies.training.stream_feed import StreamFeed
 from hf_strategies.training.worker_deaths import Delivery, HeldSignal
 
@@ -34,6 +35,7 @@ class FeedingMixin(Host):
             and again at one place.
     """
 
+    data_collator: Any
     _placed: PlacedOrder | None = None
     _keyed = False
     _broken: BrokenSamples | None = None
@@ -84,7 +86,8 @@ class FeedingMixin(Host):
         else:
             feed_from, joined = dataset, self._get_collator_with_removed_columns(collator, description=description)
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        feed = (StreamFeed if streamed else SampleFeed)(feed_from, joined, seed)
+        draws = collator is not default_data_collator or not draws_nothing(dataset)
+        feed = (StreamFeed if streamed else SampleFeed)(feed_from, joined, seed, draws=draws)
         self.data_collator, self._keyed = feed.collate, True
         try:
             return super()._get_dataloader(feed, description, batch_size, lambda _: sampler, is_training, **kwargs)
@@ -99,7 +102,11 @@ class FeedingMixin(Host):
             self._placed.set_epoch(epoch)  # accelerate's own call does not reach through a loader that skips batches
             samples = batches * self.get_total_train_batch_size(self.args) // self.args.gradient_accumulation_steps
             self._broken = BrokenSamples(
-                Path(self.args.output_dir, FILE_NAME), self.max_broken_share, len(self._placed)
+                Path(self.args.output_dir, FILE_NAME),
+                self.max_broken_share,
+                len(self._placed),
+                rank=self.args.process_index,
+                world_size=self.args.world_size,
             )
             self._broken.go_back(epoch, samples, rewrite=self.is_world_process_zero())
         return epoch, batches

@@ -11,7 +11,7 @@ from hf_strategies.errors import UserError, first_line
 from hf_strategies.training.global_streams import streams_aside
 
 MAX_RESTARTS = 3  # in a row, without a batch between them
-SIGCHLD = getattr(signal, "SIGCHLD", None)  # Windows has none
+SIGCHLD: Any = getattr(signal, "SIGCHLD", None)  # Windows has none
 
 
 class HeldSignal:

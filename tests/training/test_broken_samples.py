@@ -148,3 +148,15 @@ def test_the_samples_of_the_current_update_are_known(build_lm, numbered_rows, ar
     trainer = Noting(build_lm(), arguments(save_strategy="no", max_steps=4), train_dataset=Rows(numbered_rows, []))
     trainer.train()
     assert noted[::2] == noted[1::2] == [trainer.model.seen[8 * n : 8 * n + 8] for n in range(4)]
+
+
+def test_a_rank_takes_up_its_own_list_and_leaves_the_others(tmp_path):
+    path = tmp_path / "list"
+    ranks = [BrokenSamples(path, 1.0, 100, rank=rank, world_size=2) for rank in range(2)]
+    ranks[0].draw(50, [broken(1, 10), broken(2, 70)])
+    ranks[1].draw(50, [broken(1, 12), broken(3, 13)])
+    for rank in ranks:
+        rank.go_back(0, 40, rewrite=rank.rank == 0)
+    assert [list(rank.known) for rank in ranks] == [[1], [1, 3]]
+    assert [rank.num_drawn for rank in ranks] == [20, 20]
+    assert listed(path) == [1, 1, 3]
