@@ -99,6 +99,9 @@ class StrategyArguments:
     adaptive_clipping: float | None = setting(
         None, "Clip each unit's gradient to this share of its weights' norm (0.01), in the place of max_grad_norm."
     )
+    z_loss: float | None = setting(
+        None, "Add this times the mean squared log of the softmax's normaliser (1e-4), to keep logits from drifting."
+    )
     sam_rho: float | None = setting(
         None, "Sharpness-aware minimisation: take gradients this far uphill (0.05); an update costs twice as much."
     )
@@ -128,7 +131,20 @@ class RunArguments:
     )
 
 
-TOPICS = (ModelArguments, DataArguments, StrategyArguments, RunArguments)
+@dataclass
+class GuardArguments:
+    """Step guard."""
+
+    guard: bool = setting(True, "Keep updates whose loss or gradient is not finite, or a spike, from the weights.")
+    guard_patience: int = setting(4, "Such updates in a row before the run goes back to a healthy state.")
+    guard_rollbacks: int = setting(3, "Returns that may fail to help before the run stops (exit code 17).")
+    guard_snapshot_steps: int = setting(
+        50, "Updates between snapshots in memory, where two fit in 1 GiB; 0 leaves checkpoints alone to go back to."
+    )
+    guard_lr_scale: float = setting(1.0, "Factor of the learning rate for 100 updates after a return.")
+
+
+TOPICS = (ModelArguments, DataArguments, StrategyArguments, GuardArguments, RunArguments)
 
 
 def trains(training: Mapping[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from transformers import (
 
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.cooldown import read_trunk_state
+from hf_strategies.arguments.topics import GuardArguments
 from hf_strategies.callbacks.console import ConsoleCallback
 from hf_strategies.callbacks.event_log import EventLogCallback
 from hf_strategies.callbacks.hyperparameter_curve import HyperparameterCurveCallback
@@ -32,6 +33,7 @@ from hf_strategies.runs.prompts import split_prompts
 from hf_strategies.runs.results import CARD
 from hf_strategies.schedulers.value_curves import ValueCurve
 from hf_strategies.training import StrategyTrainer
+from hf_strategies.training.guard import GuardOptions
 
 
 class ReportedTrainer(StrategyTrainer):
@@ -72,6 +74,8 @@ def build_trainer(
             clip_grad_value=strategy.clip_grad_value,
             adaptive_clipping=strategy.adaptive_clipping,
             sam_rho=strategy.sam_rho,
+            z_loss=strategy.z_loss,
+            guard=guard_options(arguments.guard),
             max_broken_share=arguments.data.max_broken_share,
             max_hours=arguments.run.max_hours,
             job_started=JOB_STARTED,
@@ -85,6 +89,18 @@ def build_trainer(
         raise UserError(first_line(error)) from error
     trainer.remove_callback(PrinterCallback)  # ConsoleCallback prints what it would, to be read
     return trainer
+
+
+def guard_options(guard: GuardArguments) -> GuardOptions | None:
+    """Hand the settings of the step guard to the trainer; None where it is switched off."""
+    if not guard.guard:
+        return None
+    return GuardOptions(
+        patience=guard.guard_patience,
+        rollbacks=guard.guard_rollbacks,
+        snapshot_steps=guard.guard_snapshot_steps,
+        lr_scale=guard.guard_lr_scale,
+    )
 
 
 def check_param_groups(arguments: Arguments, args: TrainingArguments, *, block_size: int) -> None:

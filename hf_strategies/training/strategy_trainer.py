@@ -8,6 +8,7 @@ from hf_strategies.training.feeding import FeedingMixin
 from hf_strategies.training.gradients import GradientsMixin
 from hf_strategies.training.guarding import GuardingMixin
 from hf_strategies.training.metric_log import MetricLogMixin
+from hf_strategies.training.regularizing import RegularizingMixin
 from hf_strategies.training.rescuing import RescuingMixin
 from hf_strategies.training.scheduling import SchedulingMixin
 from hf_strategies.training.seeking import SeekingMixin
@@ -21,6 +22,7 @@ class StrategyMixin(
     SchedulingMixin,
     GuardingMixin,
     GradientsMixin,
+    RegularizingMixin,
     MetricLogMixin,
     FeedingMixin,
     ContinuingMixin,
@@ -35,8 +37,8 @@ class StrategyMixin(
     continue where they were left.
 
     Its keyword arguments besides the host's: `scheduler`, `scheduler_kwargs` and `tokens_per_sample` of
-    `SchedulingMixin`, `clip_grad_value`, `adaptive_clipping` and `sam_rho` of `GradientsMixin`, `max_broken_share` of
-    `FeedingMixin`; `max_hours`, `job_started`, `save_minutes`, `save_at_steps` and `hang_timeout` of `StoppingMixin`,
+    `SchedulingMixin`, `clip_grad_value`, `adaptive_clipping` and `sam_rho` of `GradientsMixin`, `z_loss` of
+    `RegularizingMixin`, `guard` of `GuardingMixin` (on by default), `max_broken_share` of `FeedingMixin`; `max_hours`, `job_started`, `save_minutes`, `save_at_steps` and `hang_timeout` of `StoppingMixin`,
     whose `stopped_by` says why a run ended early.
     """
 
