@@ -119,6 +119,9 @@ class RunArguments:
         None, 'Settings that may differ from those of the run that is resumed ("data": its text).'
     )
     max_new_tokens: int = setting(48, "Length of those completions, in tokens.")
+    log_layer_norms: bool = setting(
+        False, "Log the norms of each layer's parameters, gradients and updates, in the updates that are logged."
+    )
     max_hours: float | None = setting(
         None, "Save and stop before the job has taken this long; the same command goes on from there."
     )

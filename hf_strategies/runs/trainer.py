@@ -19,6 +19,7 @@ from hf_strategies.arguments.topics import GuardArguments
 from hf_strategies.callbacks.console import ConsoleCallback
 from hf_strategies.callbacks.event_log import EventLogCallback
 from hf_strategies.callbacks.hyperparameter_curve import HyperparameterCurveCallback
+from hf_strategies.callbacks.layer_norms import LayerNormsCallback
 from hf_strategies.callbacks.parameter_groups import ParameterGroupsCallback
 from hf_strategies.callbacks.samples import SamplePrinterCallback
 from hf_strategies.callbacks.throughput import ThroughputCallback
@@ -137,6 +138,8 @@ def build_callbacks(arguments: Arguments, text: PreparedText, folder: Path) -> l
     }
     for name, written in (arguments.strategy.hyperparameter_curves or {}).items():
         callbacks.append(HyperparameterCurveCallback(**vars(ValueCurve.from_setting(name, written)), **spans))
+    if arguments.run.log_layer_norms:
+        callbacks.append(LayerNormsCallback())
     if arguments.run.num_completions:
         prompts, references = split_prompts(
             text.validation,

@@ -22,9 +22,7 @@ def still(build_lm, numbered_rows, arguments):
             max_steps=2, save_strategy="no", learning_rate=1e-12, gradient_accumulation_steps=accumulation,
             per_device_train_batch_size=8 // accumulation, eval_strategy="steps", eval_steps=2,
         )  # fmt: skip
-        trainer = StrategyTrainer(
-            model, args, train_dataset=numbered_rows, eval_dataset=numbered_rows[:4], **settings
-        )
+        trainer = StrategyTrainer(model, args, train_dataset=numbered_rows, eval_dataset=numbered_rows[:4], **settings)
         trainer.train()
         return trainer
 

@@ -115,6 +115,8 @@ class Snapshot:
                 else:
                     state[name] = copy.deepcopy(saved)
         for group, values in zip(live.optimizer.param_groups, self._groups):
+            for name in group.keys() - values.keys() - SCHEDULED:  # some count their steps there, from the first on
+                del group[name]
             group.update(copy.deepcopy(values))
         for callback, attributes in zip(live.callbacks, self._callbacks):
             vars(callback).update(copy.deepcopy(attributes))
