@@ -182,7 +182,7 @@ def test_workers_change_nothing_before_or_after_a_resume(run, numbered_rows, per
 
 def test_packed_blocks(run, packed):
     straight = run("straight", packed)
-    for step in (2, 3, 7):
+    for step in (3, 7):  # an epoch begins, and in the middle of the third
         resumed = run(f"from-{step}", packed, resume=straight / f"checkpoint-{step}")
         assert_same(left_behind(resumed), left_behind(straight), f"resumed at {step}")
 
