@@ -7,7 +7,7 @@ from hf_strategies.training import StrategyTrainer
 
 
 @pytest.mark.parametrize(
-    "name, layer",
+    ("name", "layer"),
     [
         ("model.layers.0.self_attn.q_proj.weight", "model.layers.0"),
         ("module.model.layers.11.mlp.up_proj.weight", "model.layers.11"),

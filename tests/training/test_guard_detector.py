@@ -20,7 +20,7 @@ def test_a_height_by_hand():
     assert height(9.0, [3.0] * 5, floor=0.5) == pytest.approx(12.0)
 
 
-@pytest.mark.parametrize("loss, norm", [(math.nan, 1.0), (math.inf, 1.0), (3.0, math.nan), (3.0, math.inf)])
+@pytest.mark.parametrize(("loss", "norm"), [(math.nan, 1.0), (math.inf, 1.0), (3.0, math.nan), (3.0, math.inf)])
 def test_what_is_not_finite_is_bad_from_the_first_update(loss, norm):
     assert Detector().trouble(loss, norm)
 

@@ -40,7 +40,7 @@ def test_another_policy_goes_on_with_the_counts():
 
 
 @pytest.mark.parametrize(
-    "setting, complaint",
+    ("setting", "complaint"),
     [
         ({"patience": 0}, "patience must be at least 1, got 0"),
         ({"rollbacks": -1}, "rollbacks must be at least 0, got -1"),
