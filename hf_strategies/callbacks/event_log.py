@@ -80,6 +80,6 @@ class EventLogCallback(TrainerCallback):
             self.append("end", state, **self._summary)
 
     def append(self, kind: str, state: TrainerState, **values: Any) -> None:
-        """Add an event of any kind, at the state's step unless `step` says another; from rank 0, once training began."""
+        """Add an event of any kind, at the state's step unless `step` says another; rank 0 alone writes it."""
         if self._log is not None:
             self._log.append(kind, **{"step": state.global_step, **values})

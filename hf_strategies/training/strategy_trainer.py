@@ -28,7 +28,7 @@ class StrategyMixin(
     ContinuingMixin,
     SeekingMixin,
 ):
-    """Give any Trainer schedules by name, callbacks' metrics in its log, and an exact position in its data.
+    """Give any Trainer schedules by name, updates that are judged, checkpoints that are whole, and an exact resume.
 
     It stands before the Trainer it extends: `class Mine(StrategyMixin, Seq2SeqTrainer)`. What a plain Trainer can do
     stays with it. A random order of samples becomes a pure function of (data_seed, or else seed; epoch; position), any
@@ -37,9 +37,10 @@ class StrategyMixin(
     continue where they were left.
 
     Its keyword arguments besides the host's: `scheduler`, `scheduler_kwargs` and `tokens_per_sample` of
-    `SchedulingMixin`, `clip_grad_value`, `adaptive_clipping` and `sam_rho` of `GradientsMixin`, `z_loss` of
-    `RegularizingMixin`, `guard` of `GuardingMixin` (on by default), `max_broken_share` of `FeedingMixin`; `max_hours`, `job_started`, `save_minutes`, `save_at_steps` and `hang_timeout` of `StoppingMixin`,
-    whose `stopped_by` says why a run ended early.
+    `SchedulingMixin`; `clip_grad_value`, `adaptive_clipping` and `sam_rho` of `GradientsMixin`; `z_loss` of
+    `RegularizingMixin`; `guard` of `GuardingMixin` (on by default); `max_broken_share` of `FeedingMixin`; `max_hours`,
+    `job_started`, `save_minutes`, `save_at_steps` and `hang_timeout` of `StoppingMixin`, whose `stopped_by` says why a
+    run ended early.
     """
 
 

@@ -8,6 +8,7 @@ weights and line by line of its log. What is done is decided by a seed; a drill 
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,12 +95,13 @@ def _plan(
     from pretrain import main
 
     from .fault_drills import damage, disk, hostile, kills, numbers, sabotage, settings, signals
+    from .fault_drills.outcomes import Outcome
     from .fault_drills.processes import command
 
     reference = folder / "reference"
     place = (runs, corpus, reference)
 
-    def reference_of(name: str, ranks: int = 1, **given: object) -> Path:
+    def reference_of(name: str, ranks: int = 1, **given: Any) -> Path:
         """Make an undisturbed run the first time it is asked for."""
         output = folder / name
         if not output.exists():
@@ -108,54 +110,40 @@ def _plan(
             assert not any(codes), codes
         return output
 
+    def signalled(seed: int, ranks: int) -> Outcome:
+        undisturbed = reference_of(f"reference-{ranks}", ranks)
+        output = folder / f"signal-{seed}"
+        return signals.drill(runs, corpus, undisturbed, output, seed=seed, ranks=ranks, seconds=seconds)
+
+    def spoilt(kind: str, seed: int) -> Outcome:
+        undisturbed = reference_of(f"clean-{seed}", seed=seed, **numbers.SETTINGS)
+        return numbers.drill(runs, corpus, undisturbed, folder / "spoilt", kind=kind, seed=seed)
+
+    def out_of_space(for_good: bool) -> Outcome:
+        undisturbed = reference_of("reference-long", max_steps=disk.UPDATES)
+        return disk.drill(runs, corpus, undisturbed, folder / "full", for_good=for_good)
+
     for seed in range(num_kills):
-        yield (
-            "killed",
-            f"kill {seed}",
-            lambda seed=seed: kills.drill(
-                *place, folder / f"kill-{seed}", seed=seed, during_save=seed % 2 == 1, seconds=seconds
-            ),
-        )
+        output, during_save = folder / f"kill-{seed}", seed % 2 == 1
+        killed = partial(kills.drill, *place, output, seed=seed, during_save=during_save, seconds=seconds)
+        yield "killed", f"kill {seed}", killed
     for kind in damage.DAMAGES:
-        yield "damaged checkpoint", kind, lambda kind=kind: damage.drill(*place, folder / "damaged", damage=kind)
+        yield "damaged checkpoint", kind, partial(damage.drill, *place, folder / "damaged", damage=kind)
     for seed in range(num_signals):
-        ranks = 1 + seed % 2
-        yield "signal", f"signal {seed}", lambda seed=seed, ranks=ranks: signals.drill(
-            runs, corpus, reference_of(f"reference-{ranks}", ranks), folder / f"signal-{seed}",
-            seed=seed, ranks=ranks, seconds=seconds,
-        )  # fmt: skip
+        yield "signal", f"signal {seed}", partial(signalled, seed, ranks=1 + seed % 2)
     for seed in range(num_clean):
-        yield (
-            "clean run",
-            f"clean {seed}",
-            lambda seed=seed: numbers.clean(runs, corpus, folder / f"clean-{seed}", seed=seed),
-        )
+        yield "clean run", f"clean {seed}", partial(numbers.clean, runs, corpus, folder / f"clean-{seed}", seed=seed)
     for kind in sabotage.KINDS:
         for seed in range(num_seeds):
-            yield "bad numbers", f"{kind} {seed}", lambda kind=kind, seed=seed: numbers.drill(
-                runs, corpus, reference_of(f"clean-{seed}", seed=seed, **numbers.SETTINGS),
-                folder / "poisoned", kind=kind, seed=seed,
-            )  # fmt: skip
+            yield "bad numbers", f"{kind} {seed}", partial(spoilt, kind, seed)
     for for_good in (False, True):
-        yield (
-            "full disk",
-            f"disk {for_good}",
-            lambda for_good=for_good: disk.drill(
-                runs,
-                corpus,
-                reference_of("reference-long", max_steps=disk.UPDATES),
-                folder / "full",
-                for_good=for_good,
-            ),
-        )
+        yield "full disk", f"disk {for_good}", partial(out_of_space, for_good)
     for seed in range(num_mutants):
-        yield "mutated settings", f"mutant {seed}", lambda seed=seed: settings.drill(main, folder, seed=seed)
+        yield "mutated settings", f"mutant {seed}", partial(settings.drill, main, folder, seed=seed)
+    checkpoint = reference / "checkpoint-12"
     for kind in hostile.HOSTILE:
-        yield (
-            "hostile folder",
-            kind,
-            lambda kind=kind: hostile.drill(runs, corpus, reference / "checkpoint-12", folder / "hostile", kind=kind),
-        )
+        made = folder / "hostile"
+        yield "hostile folder", kind, partial(hostile.drill, runs, corpus, checkpoint, made, kind=kind)
 
 
 def rows_of(outcomes: dict[str, list["Outcome"]]) -> list[dict[str, Any]]:

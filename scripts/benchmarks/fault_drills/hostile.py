@@ -9,6 +9,7 @@ import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from .outcomes import Outcome
 from .processes import Runs, command
@@ -110,7 +111,7 @@ def drill(runs: Runs, corpus: Path, checkpoint: Path, folder: Path, *, kind: str
     shutil.copytree(checkpoint, made)
     make, setting = HOSTILE[kind]
     make(made, mark)
-    settings: dict[str, object] = {setting: made}
+    settings: dict[str, Any] = {setting: made}
     argv = command(corpus, folder / "out", **settings)
     if setting == "model_name_or_path":  # which has sizes and a tokenizer of its own
         own = ("--hidden_size", "--num_hidden_layers", "--num_attention_heads", "--tokenizer", "--vocab_size")

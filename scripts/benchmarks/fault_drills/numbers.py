@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from hf_strategies.reports import read_events
 
@@ -11,7 +12,7 @@ from .processes import Runs, command
 from .sabotage import VARIABLE
 
 # Long enough to learn something, and to have recovered by its end.
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "hidden_size": 64, "num_hidden_layers": 2, "max_steps": 240, "logging_steps": 10, "eval_steps": 240,
     "save_steps": 40, "warmup_steps": 20, "max_eval_samples": 64,
 }  # fmt: skip

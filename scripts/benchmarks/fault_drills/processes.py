@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 SCRIPTS = Path(__file__).parents[2]
 WARM = ("hf_strategies.runs.pretraining", "hf_strategies.planning")
 
 # A run of a second or two that saves, evaluates and logs often.
-TINY = {
+TINY: dict[str, Any] = {
     "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "tokenizer": "bytes", "vocab_size": "none",
     "max_seq_length": 32, "global_batch_size": 8, "max_steps": 20,
     "warmup_steps": 2, "logging_steps": 1, "eval_steps": 10, "save_steps": 4, "save_total_limit": 3,
@@ -28,7 +29,7 @@ def write_corpus(path: Path) -> Path:
     return path
 
 
-def command(corpus: Path, output: Path, *, ranks: int = 1, **settings: object) -> list[str]:
+def command(corpus: Path, output: Path, *, ranks: int = 1, **settings: Any) -> list[str]:
     """Write the flags of a tiny run; its global batch is the same for any number of ranks."""
     batch = TINY["global_batch_size"] // ranks
     given = {**TINY, "train_file": corpus, "output_dir": output, "per_device_train_batch_size": batch, **settings}
