@@ -25,6 +25,7 @@ class HeldSignal:
     """
 
     def __init__(self, needed: bool) -> None:
+        self.needed = needed
         in_main_thread = threading.current_thread() is threading.main_thread()
         self._can_hold = needed and SIGCHLD is not None and in_main_thread
         self._handler: Any = None
@@ -97,9 +98,10 @@ class Delivery(Iterator):
                 with self.deaths.delivered(), streams_aside() if self._begins else nullcontext():
                     batch = next(self.batches)
             except (RuntimeError, OSError, EOFError) as error:
-                if not is_death(error):
+                if not (self.deaths.needed and is_death(error)):
                     raise
-                reason = first_line(error)
+                lost = "" if isinstance(error, RuntimeError) else "DataLoader worker lost: "
+                reason = lost + first_line(error)
             else:
                 self.num_batches += 1
                 self._num_restarts, self._begins = 0, False
@@ -116,7 +118,11 @@ class Delivery(Iterator):
 
 
 def is_death(error: BaseException) -> bool:
-    """Tell whether a data loader's error means that a worker process is gone."""
+    """Tell whether what a loader with workers has raised means that one is gone, and not that it reports an error.
+
+    While a worker is dying, torch may not know it yet: then the connection breaks over which a tensor comes.
+    """
     said = str(error)
-    gone = isinstance(error, (OSError, EOFError)) and "pin memory thread" in said
-    return gone or re.match(r"DataLoader worker \(pid", said) is not None
+    if isinstance(error, OSError | EOFError):
+        return "in DataLoader worker process" not in said
+    return re.match(r"DataLoader worker \(pid|received \d+ items of ancdata", said) is not None
