@@ -142,7 +142,7 @@ class GuardArguments:
     guard_patience: int = setting(4, "Such updates in a row before the run goes back to a healthy state.")
     guard_rollbacks: int = setting(3, "Returns that may fail to help before the run stops (exit code 17).")
     guard_snapshot_steps: int = setting(
-        50, "Updates between snapshots in memory, where two fit in 1 GiB; 0 leaves checkpoints alone to go back to."
+        10, "Updates between snapshots in memory, where two fit in 1 GiB; 0 leaves checkpoints alone to go back to."
     )
     guard_lr_scale: float = setting(1.0, "Factor of the learning rate for 100 updates after a return.")
 

@@ -82,6 +82,7 @@ class GuardingMixin(ReturningMixin, SeekingMixin):
             self.model_wrapped, self.optimizer, self.callback_handler.callbacks, torch.device(self.args.device)
         )
         self._losses: list[Tensor] = []
+        self._good_inputs: dict[str, Any] = {}
         return prepared
 
     def training_step(
@@ -89,8 +90,10 @@ class GuardingMixin(ReturningMixin, SeekingMixin):
     ) -> Tensor:
         if self._guard is not None and not self._losses:
             self._begin_update()
+        kept = dict(inputs) if self._guard is not None else {}
         loss = super().training_step(model, inputs, num_items_in_batch)
         if self._guard is not None:
+            self._inputs = kept
             self._losses.append(loss)
         return loss
 
@@ -144,7 +147,7 @@ class GuardingMixin(ReturningMixin, SeekingMixin):
             self._slow_restart = None
         policy, memory = self._guard.policy, self._guard.memory
         every = policy.options.snapshot_steps
-        if every and policy.streak == 0 and (memory.is_empty or self.state.global_step % every == 0):
+        if every and (memory.is_empty or (policy.calm > 0 and self.state.global_step % every == 0)):
             size = torch.tensor(float(self._live.num_bytes()), device=self.args.device)
             if self.args.world_size > 1:
                 distributed.all_reduce(size, op=distributed.ReduceOp.MAX)
@@ -176,6 +179,7 @@ class GuardingMixin(ReturningMixin, SeekingMixin):
         if self._zero_step is not None:
             self._zero_step.end_update()
         if self._verdict.action is Action.TAKE:
+            self._good_inputs = self._inputs
             self._mark(self._guard.take_proven(), healthy=True)
         else:
             self._tr_loss.copy_(self._loss_before)
@@ -189,13 +193,31 @@ class GuardingMixin(ReturningMixin, SeekingMixin):
         facts: dict[str, Any] = {"action": verdict.action.value, "reason": verdict.reason}
         facts |= {"loss": verdict.loss, "grad_norm": verdict.grad_norm, **self._place()}
         if verdict.action is not Action.SKIP:
-            assert self._guard is not None
-            self._mark(self._guard.take_doubtful(), healthy=False)
-        if verdict.action is Action.ROLLBACK:
-            facts["returned_to"] = self._go_back()
+            if self._weights_are_fine():
+                facts |= {"returned_to": self.state.global_step} if verdict.action is Action.ROLLBACK else {}
+            else:
+                assert self._guard is not None
+                self._mark(self._guard.take_doubtful(), healthy=False)
+                facts |= {"returned_to": self._go_back()} if verdict.action is Action.ROLLBACK else {}
         self._record(facts)
         if verdict.action is Action.STOP:
             raise TrainingDivergedError(self._last_words(verdict))
+
+    @torch.no_grad()
+    def _weights_are_fine(self) -> bool:
+        """Tell whether the last good update's data still have a usual loss: then the newest healthy state is this one.
+
+        It is the data since that are to blame. ZeRO's engine cannot be asked in the middle of its update.
+        """
+        if self._zero_step is not None or not self._good_inputs:
+            return False
+        assert self._guard is not None
+        self.model_wrapped.eval()  # each training step switches back
+        with self.compute_loss_context_manager():
+            loss = self.compute_loss(self.model_wrapped, self._prepare_inputs(dict(self._good_inputs))).mean()
+        if self.args.world_size > 1:
+            distributed.all_reduce(loss)
+        return not self._guard.detector.trouble(loss.item() / max(self.args.world_size, 1), 0.0)
 
     def _go_back(self) -> int | None:
         """Return to the newest proven state and say after how many updates it stands; None where there is none."""

@@ -163,15 +163,34 @@ def test_harmed_weights_go_back_though_no_bad_update_was_taken(train):
 
 
 def test_a_return_that_did_not_help_goes_further_back_and_in_the_end_training_stops(train, tmp_path):
-    guard = GuardOptions(patience=2, rollbacks=2, snapshot_steps=10)
+    guard = GuardOptions(patience=1, rollbacks=3, snapshot_steps=10)
     bad = dict.fromkeys(range(30, 60), math.nan)
-    with pytest.raises(TrainingDivergedError, match=r"update 43: loss is nan; 8 updates in a row .* after 2 returns"):
+    with pytest.raises(TrainingDivergedError, match=r"update 44: loss is nan; 8 updates in a row .* after 3 returns"):
         train(loss=bad, guard=guard, max_steps=60)
     events = [event for event in read_events(tmp_path / "out" / "events.jsonl") if event["event"] == "guard"]
     returns = [(event["step"], event["returned_to"]) for event in events if event["action"] == "rollback"]
-    assert returns == [(31, 20), (35, 10)]  # after 2 bad updates, after 4 more; 8 more end the run
-    assert [event["action"] for event in events].count("skip") == 2 + 4 + 8 - 3
+    assert returns == [(30, 20), (32, 20), (36, 10)]  # after 1 bad update, 2 more, 4 more; 8 more end the run
+    assert [event["action"] for event in events].count("skip") == 1 + 2 + 4 + 8 - 4
     assert events[-1]["action"] == "stop"
+
+
+def test_weights_that_are_fine_stay_where_the_data_are_to_blame(train):
+    class Poison(TrainerCallback):
+        """Raises the loss of what is trained on, and of nothing else."""
+
+        def on_train_begin(self, args, state, control, model, **kwargs):
+            def spoil(module, _, output):
+                if module.training and state.global_step + 1 in range(22, 42):
+                    output["loss"] = output["loss"] * 30
+                return output
+
+            model.register_forward_hook(spoil)
+
+    trainer, weights, events = train(max_steps=45, callback=Poison())
+    assert [event["step"] for event in events] == list(range(22, 42))
+    assert [event["returned_to"] for event in events if event["action"] == "rollback"] == [24, 32]
+    assert weights.same(21, 41)
+    assert not weights.same(41, 42)
 
 
 def test_twenty_poisoned_updates_in_a_row_are_survived_with_the_defaults(train):

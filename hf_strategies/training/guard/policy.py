@@ -35,7 +35,7 @@ class GuardOptions:
 
     patience: int = 4
     rollbacks: int = 3
-    snapshot_steps: int = 50
+    snapshot_steps: int = 10
     lr_scale: float = 1.0
 
     def __post_init__(self) -> None:

@@ -8,6 +8,8 @@ from hf_strategies.training.guard.detector import Detector
 from hf_strategies.training.guard.policy import Action, GuardOptions, Policy
 from hf_strategies.training.guard.snapshot import HEALTHY_AFTER, Memory, Snapshot
 
+TRIES = 2
+
 
 class Verdict(NamedTuple):
     """What is done about an update, why, and the values that it was judged by."""
@@ -45,7 +47,7 @@ class StepGuard:
         self.memory = Memory()
         self.unproven: dict[int, int] = {}  # steps of checkpoints, and good updates since
         self.counts = Counts()
-        self._returned_to: int | None = None
+        self._returns_to: list[int] = []  # steps, since the run last went well
 
     def judge(self, loss: float, grad_norm: float, *, overflown: bool) -> Verdict:
         """Judge the next update.
@@ -62,7 +64,7 @@ class StepGuard:
         self.memory.judge(is_good=not reason)
         self.unproven = {step: 0 if reason else count + 1 for step, count in self.unproven.items()}
         if self.policy.calm >= HEALTHY_AFTER:
-            self._returned_to = None
+            self._returns_to = []
         self.counts.overflows += overflown
         self.counts.taken += action is Action.TAKE
         self.counts.skipped += action is not Action.TAKE
@@ -81,10 +83,14 @@ class StepGuard:
         return doubtful
 
     def take_snapshot_to_return_to(self) -> Snapshot | None:
-        """Choose the newest proven snapshot, an older one where the last return has not helped; None without one."""
-        snapshot = self.memory.newest_healthy(before=self._returned_to)
+        """Choose the newest proven snapshot, an older one where two returns have not helped; None without one.
+
+        One return says little against a state: what harmed the run may have lasted, and come again.
+        """
+        tried = [step for step in self._returns_to if self._returns_to.count(step) == TRIES]
+        snapshot = self.memory.newest_healthy(before=min(tried, default=None))
         if snapshot is not None:
-            self._returned_to = snapshot.step
+            self._returns_to.append(snapshot.step)
             self.memory.forget_after(snapshot.step)
         return snapshot
 
