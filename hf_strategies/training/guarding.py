@@ -7,27 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
 from torch.distributed.tensor import DTensor
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput
 
-from hf_strategies.callbacks.event_log import EventLogCallback
 from hf_strategies.checkpoints.choice import checkpoints_in, health, step_of
 from hf_strategies.checkpoints.manifest import FILE_NAME as MANIFEST
 from hf_strategies.checkpoints.manifest import mark_health
 from hf_strategies.errors import TrainingDivergedError, UserError, first_line
-from hf_strategies.randomness import shuffled_indices
-from hf_strategies.training.guard.incidents import write_incident
 from hf_strategies.training.guard.policy import Action, GuardOptions
 from hf_strategies.training.guard.slow_restart import SlowRestart
 from hf_strategies.training.guard.snapshot import Live
 from hf_strategies.training.guard.step_guard import Counts, StepGuard, Verdict
 from hf_strategies.training.guard.zero_step import ZeroStep
 from hf_strategies.training.random_streams import RandomStreams
+from hf_strategies.training.recording import RecordingMixin
 from hf_strategies.training.returning import ReturningMixin
-from hf_strategies.training.seeking import SeekingMixin
 
 FILE_NAME = "guard.json"
 MAX_SNAPSHOT_BYTES = 1 << 30  # of the two that are kept, on each rank
@@ -37,12 +34,13 @@ DEFAULT = GuardOptions()
 logger = logging.getLogger(__name__)
 
 
-class GuardingMixin(ReturningMixin, SeekingMixin):
+class GuardingMixin(ReturningMixin, RecordingMixin):
     """Judge each update before the optimizer moves, by its loss and gradient norm over all ranks.
 
     A bad one (not finite, or a spike) is skipped; after several in a row weights, optimizer, random streams and
     callbacks go back to a state that good updates had proven, in memory or on disk, while the step counter, the
-    schedule and the data go on; in the end training stops. What was not taken is told by a warning, a "guard" event,
+    schedule and the data go on; in the end training stops. Where the last good data still have a usual loss, the state
+    to go back to is the present one, and stays. What was not taken is told by a warning, a "guard" event,
     `skipped_updates` in the log, and `incident-<step>.json` in the output folder; the logged loss is that of the
     updates that were taken. A gradient of fp16 that overflows is the scaler's business, and only counted
     (`fp16_overflows`).
@@ -199,7 +197,7 @@ class GuardingMixin(ReturningMixin, SeekingMixin):
                 assert self._guard is not None
                 self._mark(self._guard.take_doubtful(), healthy=False)
                 facts |= {"returned_to": self._go_back()} if verdict.action is Action.ROLLBACK else {}
-        self._record(facts)
+        self._record(facts, self._losses, self._random)
         if verdict.action is Action.STOP:
             raise TrainingDivergedError(self._last_words(verdict))
 
@@ -207,14 +205,19 @@ class GuardingMixin(ReturningMixin, SeekingMixin):
     def _weights_are_fine(self) -> bool:
         """Tell whether the last good update's data still have a usual loss: then the newest healthy state is this one.
 
-        It is the data since that are to blame. ZeRO's engine cannot be asked in the middle of its update.
+        It is the data since that are to blame. ZeRO's engine and FSDP1 cannot be asked in the middle of an update.
         """
-        if self._zero_step is not None or not self._good_inputs:
+        if self._zero_step is not None or isinstance(self.model_wrapped, FullyShardedDataParallel):
+            return False
+        if not self._good_inputs:
             return False
         assert self._guard is not None
         self.model_wrapped.eval()  # each training step switches back
         with self.compute_loss_context_manager():
             loss = self.compute_loss(self.model_wrapped, self._prepare_inputs(dict(self._good_inputs))).mean()
+        for module in self.model_wrapped.modules():
+            if isinstance(module, FSDPModule):
+                module.reshard()  # a backward pass would
         if self.args.world_size > 1:
             distributed.all_reduce(loss)
         return not self._guard.detector.trouble(loss.item() / max(self.args.world_size, 1), 0.0)
@@ -236,41 +239,6 @@ class GuardingMixin(ReturningMixin, SeekingMixin):
             self._slow_restart = SlowRestart(self._live.optimizer, factor, SLOW_UPDATES)
         return step
 
-    def _record(self, facts: dict[str, Any]) -> None:
-        """Tell of an update that was not taken: in a warning, in the log of events, and in a file of its own."""
-        mine = {"micro_losses": [loss.item() for loss in self._losses], "random": self._random.as_json()}
-        ranks: list[Any] = [mine]
-        if self.args.world_size > 1:
-            ranks = [None] * self.args.world_size
-            distributed.all_gather_object(ranks, mine)
-        if not self.is_world_process_zero():
-            return
-        update = self.state.global_step + 1
-        back = f", back to step {facts['returned_to']}" if facts.get("returned_to") is not None else ""
-        print(f"WARNING   update {update} was not taken: {facts['reason']} ({facts['action']}{back})", flush=True)
-        for callback in self.callback_handler.callbacks:
-            if isinstance(callback, EventLogCallback):
-                callback.append("guard", self.state, **{"step": update, **facts})
-        newest = checkpoints_in(self._run_folder())[:1]
-        facts |= {"checkpoint": newest[0].name if newest else None, "ranks": ranks}
-        try:
-            write_incident(self._run_folder(), update, facts)
-        except OSError as error:
-            print(f"WARNING   incident-{update}.json could not be written: {first_line(error)}", flush=True)
-
-    def _place(self) -> dict[str, Any]:
-        """Say which samples the update under way consists of: by number, and by index where their order is ours."""
-        position = self._position()
-        end = position.samples_in_epoch + position.feed.samples_per_update
-        if position.feed.num_samples is not None:
-            end = min(end, position.feed.num_samples)
-        place: dict[str, Any] = {"epoch": position.epoch, "samples": [position.samples_in_epoch, end]}
-        if self._order is not None:
-            order, positions = self._order, np.arange(position.samples_in_epoch, end)
-            indices = shuffled_indices(positions, order.num_samples, seed=order.seed, epoch=position.epoch)
-            place["examples"] = indices.tolist()
-        return place
-
     def _mark(self, steps: list[int], *, healthy: bool) -> None:
         for step in steps if self.args.should_save else ():
             folder = self._run_folder() / f"{PREFIX_CHECKPOINT_DIR}-{step}"
@@ -280,9 +248,6 @@ class GuardingMixin(ReturningMixin, SeekingMixin):
     def _last_loss(self) -> float:
         losses = [row["loss"] for row in self.state.log_history if math.isfinite(row.get("loss", math.nan))]
         return losses[-1] if losses else 0.0
-
-    def _run_folder(self) -> Path:
-        return Path(self._get_output_dir(self._trial))
 
     def _last_words(self, verdict: Verdict) -> str:
         assert self._guard is not None

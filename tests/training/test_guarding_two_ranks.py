@@ -127,7 +127,7 @@ def test_what_one_rank_meets_both_skip_and_both_go_back(mode, tmp_path):
         assert not_taken == {3: "skip", 24: "skip", 25: "skip", 26: "rollback"}
         assert after[3] == after[2] != after[4]
         assert after[25] == after[23]
-        assert after[26] == after[10]  # 20 had three good updates after it, and needs 8
+        assert after[26] == after[10]  # 20 had three good updates after it, and needs 4
         assert len(set(after.values())) == 28 + 1 - 4
         assert rank["updates"] == 28
         rates = [row["learning_rate"] for row in rank["log"] if "learning_rate" in row]

@@ -18,7 +18,7 @@ from transformers.trainer_callback import ExportableState
 
 from hf_strategies.training.random_streams import RandomStreams
 
-HEALTHY_AFTER = 8  # good updates that prove a state: weights that are already lost show it within a few
+HEALTHY_AFTER = 4  # good updates that prove a state: weights that are already lost show it within a few
 SCHEDULED = {"params", "lr", "initial_lr"}  # what schedules set anew in each update stays where they are
 ZERO_PARTITIONS = ("single_partition_of_fp32_groups", "fp32_partitioned_groups_flat")  # DeepSpeed's master weights
 
