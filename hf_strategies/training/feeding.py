@@ -14,11 +14,11 @@ from transformers import default_data_collator
 from hf_strategies.callbacks.event_log import EventLogCallback
 from hf_strategies.errors import UserError
 from hf_strategies.ranges import RATIO
-from hf_strategies.training.broken_samples import FILE_NAME, BrokenSamples
+from hf_strategies.training.feed.broken_samples import FILE_NAME, BrokenSamples
+from hf_strategies.training.feed.sample_feed import BrokenSample, FedBatch, PlacedOrder, SampleFeed, draws_nothing
+from hf_strategies.training.feed.stream_feed import StreamFeed
+from hf_strategies.training.feed.worker_deaths import Delivery, HeldSignal
 from hf_strategies.training.host import Host
-from hf_strategies.training.sample_feed import BrokenSample, FedBatch, PlacedOrder, SampleFeed, draws_nothing
-from hf_strategies.training.stream_feed import StreamFeed
-from hf_strategies.training.worker_deaths import Delivery, HeldSignal
 
 
 class FeedingMixin(Host):

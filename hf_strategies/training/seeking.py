@@ -10,10 +10,10 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, has_length
 
 from hf_strategies.data.streaming import StreamingBlocks
+from hf_strategies.training.feed.order import ShuffledOrder
+from hf_strategies.training.feed.position import Feed, Position, check_global_batch, samples_done, updates_to
+from hf_strategies.training.feed.stream import SeekableStream
 from hf_strategies.training.host import Host
-from hf_strategies.training.order import ShuffledOrder
-from hf_strategies.training.position import Feed, Position, check_global_batch, samples_done, updates_to
-from hf_strategies.training.stream import SeekableStream
 
 
 class SeekingMixin(Host):

@@ -13,12 +13,12 @@ from transformers.trainer_utils import TrainOutput
 from hf_strategies.callbacks.event_log import EventLogCallback
 from hf_strategies.errors import UserError
 from hf_strategies.ranges import COUNT, POSITIVE
-from hf_strategies.training import stop_signals, time_budget
-from hf_strategies.training.boundary import Boundary
-from hf_strategies.training.control_files import SAVE, STOP, ControlFiles
-from hf_strategies.training.hang_watchdog import HangWatchdog
 from hf_strategies.training.host import Host
-from hf_strategies.training.stop_signals import StopSignals
+from hf_strategies.training.stop import stop_signals, time_budget
+from hf_strategies.training.stop.boundary import Boundary
+from hf_strategies.training.stop.control_files import SAVE, STOP, ControlFiles
+from hf_strategies.training.stop.hang_watchdog import HangWatchdog
+from hf_strategies.training.stop.stop_signals import StopSignals
 
 # Why a run was stopped; ranks send each other the place in this list, and the last one wins.
 REASONS = ("", STOP, time_budget.MAX_HOURS, time_budget.SLURM_END, *stop_signals.NAMES)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_strategies.errors import UserError
-from hf_strategies.training.sample_feed import BrokenSample
+from hf_strategies.training.feed.sample_feed import BrokenSample
 
 FILE_NAME = "broken_samples.jsonl"
 ENOUGH_TO_JUDGE = 1_000  # samples after which the share of broken ones means something, or all there are

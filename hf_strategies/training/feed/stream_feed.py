@@ -7,8 +7,8 @@ from typing import Any
 from torch.utils.data import IterableDataset, get_worker_info
 
 from hf_strategies.randomness import draw_seed
-from hf_strategies.training.global_streams import seed_streams, streams_aside
-from hf_strategies.training.sample_feed import draws_nothing
+from hf_strategies.training.feed.global_streams import seed_streams, streams_aside
+from hf_strategies.training.feed.sample_feed import draws_nothing
 
 END = object()
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from hf_strategies.errors import UserError, first_line
-from hf_strategies.training.global_streams import streams_aside
+from hf_strategies.training.feed.global_streams import streams_aside
 
 MAX_RESTARTS = 3  # in a row, without a batch between them
 SIGCHLD: Any = getattr(signal, "SIGCHLD", None)  # Windows has none

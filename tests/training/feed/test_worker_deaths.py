@@ -12,7 +12,7 @@ from hf_strategies.errors import UserError
 from hf_strategies.randomness import shuffled_indices
 from hf_strategies.reports.events import read_events
 from hf_strategies.training import StrategyTrainer
-from hf_strategies.training.worker_deaths import Delivery, HeldSignal, is_death
+from hf_strategies.training.feed.worker_deaths import Delivery, HeldSignal, is_death
 
 
 class Deadly:

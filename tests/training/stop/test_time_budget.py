@@ -1,6 +1,6 @@
 import pytest
 
-from hf_strategies.training.time_budget import Deadline, deadlines, due
+from hf_strategies.training.stop.time_budget import Deadline, deadlines, due
 
 
 def test_without_a_budget_or_slurm_there_is_no_deadline():

@@ -1,7 +1,7 @@
 import threading
 import time
 
-from hf_strategies.training.hang_watchdog import HangWatchdog
+from hf_strategies.training.stop.hang_watchdog import HangWatchdog
 
 
 def waits_for_godot(stop: threading.Event) -> None:

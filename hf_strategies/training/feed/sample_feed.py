@@ -11,7 +11,7 @@ from torch.utils.data._utils.pin_memory import pin_memory
 
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.randomness import draw_seed, generator
-from hf_strategies.training.global_streams import seed_streams, streams_aside
+from hf_strategies.training.feed.global_streams import seed_streams, streams_aside
 
 REPLACEMENTS = 10  # samples tried in the place of a broken one; all of them broken means that nothing works
 

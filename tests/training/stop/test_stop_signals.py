@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from hf_strategies.training.stop_signals import FORWARDED, NAMES, StopSignals
+from hf_strategies.training.stop.stop_signals import FORWARDED, NAMES, StopSignals
 
 
 def send(name="SIGTERM"):

@@ -6,8 +6,8 @@ from hf_strategies.callbacks.event_log import EventLogCallback
 from hf_strategies.errors import UserError
 from hf_strategies.reports.events import read_events
 from hf_strategies.training import StrategyTrainer
-from hf_strategies.training.broken_samples import BrokenSamples
-from hf_strategies.training.sample_feed import BrokenSample
+from hf_strategies.training.feed.broken_samples import BrokenSamples
+from hf_strategies.training.feed.sample_feed import BrokenSample
 
 
 def broken(index, position=0, epoch=0):

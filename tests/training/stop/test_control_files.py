@@ -1,6 +1,6 @@
 import time
 
-from hf_strategies.training.control_files import SAVE, STOP, ControlFiles
+from hf_strategies.training.stop.control_files import SAVE, STOP, ControlFiles
 
 
 def take(files) -> set[str]:
@@ -34,7 +34,7 @@ def test_what_cannot_be_removed_is_told_once_and_not_obeyed_for_ever(tmp_path, c
 
 def test_looking_takes_a_hundredth_of_the_time_at_most(tmp_path, monkeypatch):
     now, looks = [0.0], []
-    monkeypatch.setattr("hf_strategies.training.control_files.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("hf_strategies.training.stop.control_files.time.monotonic", lambda: now[0])
     files = ControlFiles(tmp_path)
 
     def slow(name):  # a network file system that takes 5 ms per file

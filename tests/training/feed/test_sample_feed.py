@@ -7,9 +7,9 @@ from torch.utils.data import BatchSampler, DataLoader, SequentialSampler, defaul
 
 from hf_strategies.errors import UserError
 from hf_strategies.randomness import draw_seed, generator
-from hf_strategies.training.global_streams import seed_streams
-from hf_strategies.training.order import ShuffledOrder
-from hf_strategies.training.sample_feed import REPLACEMENTS, BrokenSample, FedBatch, PlacedOrder, SampleFeed
+from hf_strategies.training.feed.global_streams import seed_streams
+from hf_strategies.training.feed.order import ShuffledOrder
+from hf_strategies.training.feed.sample_feed import REPLACEMENTS, BrokenSample, FedBatch, PlacedOrder, SampleFeed
 
 
 class Drawing:
