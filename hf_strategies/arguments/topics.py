@@ -65,7 +65,7 @@ class DataArguments:
     )
     isolate_documents: bool = setting(False, "No attention across the documents of a block; positions restart.")
     preprocessing_num_workers: int | None = setting(None, "Processes that tokenize (default: all cores).")
-    max_broken_share: float = setting(0.01, "Stop when more than this share of the records is broken.")
+    max_broken_share: float = setting(0.01, "Stop when more than this share of records or samples is broken.")
 
 
 @dataclass

@@ -40,6 +40,10 @@ def script(main: Callable[[Sequence[str] | None], Result]) -> Callable[..., Resu
                 for line in str(ended).splitlines():
                     print(f"{label}: {line}", file=sys.stderr, flush=True)
             raise SystemExit(ended.exit_code) from None
+        except KeyboardInterrupt:  # before training or after it, or for the second time in it
+            if is_local_main_process():
+                print("stopped: SIGINT", file=sys.stderr, flush=True)
+            raise SystemExit(StoppedError.exit_code) from None
 
     return wrapped
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput
 
 from hf_strategies.checkpoints.publishing import DRAFTS, clear_drafts, is_write_error, publish, rotate
 from hf_strategies.checkpoints.space import check_space, checkpoint_bytes
@@ -88,6 +88,14 @@ class CheckpointingMixin(Host):
             return
         self._retry_at = None
         self._push_from_checkpoint(str(run / name))
+
+    def _finalize_training(self, *args: Any, **kwargs: Any) -> TrainOutput:
+        # With a limit of 1 the host would now remove all checkpoints but the best, and what a run goes on from.
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            return super()._finalize_training(*args, **kwargs)
+        finally:
+            self.args.save_total_limit = limit
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         if self._is_saving:

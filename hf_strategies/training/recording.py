@@ -3,19 +3,18 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor, distributed
 
 from hf_strategies.callbacks.event_log import EventLogCallback
 from hf_strategies.checkpoints.choice import checkpoints_in
 from hf_strategies.errors import first_line
-from hf_strategies.randomness import shuffled_indices
+from hf_strategies.training.feeding import FeedingMixin
 from hf_strategies.training.guard.incidents import write_incident
 from hf_strategies.training.random_streams import RandomStreams
 from hf_strategies.training.seeking import SeekingMixin
 
 
-class RecordingMixin(SeekingMixin):
+class RecordingMixin(FeedingMixin, SeekingMixin):
     """Say what an update consists of, and what became of it, so that it can be lived through again."""
 
     def _record(self, facts: dict[str, Any], losses: list[Tensor], random: RandomStreams) -> None:
@@ -26,7 +25,11 @@ class RecordingMixin(SeekingMixin):
             losses: Of this rank's micro-batches.
             random: This rank's random streams before the first of them.
         """
-        mine = {"micro_losses": [loss.item() for loss in losses], "random": random.as_json()}
+        mine = {
+            "examples": self.current_samples(),
+            "micro_losses": [loss.item() for loss in losses],
+            "random": random.as_json(),
+        }
         ranks: list[Any] = [mine]
         if self.args.world_size > 1:
             ranks = [None] * self.args.world_size
@@ -34,6 +37,7 @@ class RecordingMixin(SeekingMixin):
         if not self.is_world_process_zero():
             return
         update = self.state.global_step + 1
+        facts["examples"] = [index for rank in ranks for index in rank["examples"]]
         back = f", back to step {facts['returned_to']}" if facts.get("returned_to") is not None else ""
         print(f"WARNING   update {update} was not taken: {facts['reason']} ({facts['action']}{back})", flush=True)
         for callback in self.callback_handler.callbacks:
@@ -47,17 +51,12 @@ class RecordingMixin(SeekingMixin):
             print(f"WARNING   incident-{update}.json could not be written: {first_line(error)}", flush=True)
 
     def _place(self) -> dict[str, Any]:
-        """Say which samples the update under way consists of: by number, and by index where their order is ours."""
+        """Say where in the order of samples the update under way begins and ends."""
         position = self._position()
         end = position.samples_in_epoch + position.feed.samples_per_update
         if position.feed.num_samples is not None:
             end = min(end, position.feed.num_samples)
-        place: dict[str, Any] = {"epoch": position.epoch, "samples": [position.samples_in_epoch, end]}
-        if self._order is not None:
-            order, positions = self._order, np.arange(position.samples_in_epoch, end)
-            indices = shuffled_indices(positions, order.num_samples, seed=order.seed, epoch=position.epoch)
-            place["examples"] = indices.tolist()
-        return place
+        return {"epoch": position.epoch, "samples": [position.samples_in_epoch, end]}
 
     def _run_folder(self) -> Path:
         return Path(self._get_output_dir(self._trial))

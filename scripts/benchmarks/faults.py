@@ -30,6 +30,8 @@ STOCK = {
     "bad numbers": "NaN weights, exit code 0",
     "clean run": "",
     "full disk": "crash",
+    "broken records": "crash",
+    "killed worker": "crash",
     "mutated settings": "stack traces",
     "hostile folder": "loaded",
 }
@@ -41,6 +43,7 @@ def run(
     signals: int = 100,
     seeds: int = 3,
     clean_seeds: int = 5,
+    broken: int = 5,
     mutants: int = 500,
     fresh: bool = False,
 ) -> Findings:
@@ -51,10 +54,13 @@ def run(
         signals: Runs that are signalled, every other one with two ranks.
         seeds: Runs of every kind of bad numbers.
         clean_seeds: Undisturbed runs in which the guard must not stir.
+        broken: Runs on broken records, and as many whose data loader loses a worker.
         mutants: Mutated YAML files and flags.
         fresh: Forget what was done before.
     """
-    require_at_least(1, kills=kills, signals=signals, seeds=seeds, clean_seeds=clean_seeds, mutants=mutants)
+    counts = {"kills": kills, "signals": signals, "seeds": seeds, "clean_seeds": clean_seeds}
+    counts |= {"broken": broken, "mutants": mutants}
+    require_at_least(1, **counts)
     from .fault_drills.log import DrillLog
     from .fault_drills.processes import Runs, command, write_corpus
 
@@ -69,7 +75,7 @@ def run(
         assert runs.finish(command(corpus, folder / "again")).wait() == 0
         seconds = time.perf_counter() - clocked
         print(f"an undisturbed run takes {seconds:.1f} s ({clocked - started:.1f} s the first time)", flush=True)
-        planned = list(_plan(runs, corpus, folder, seconds, kills, signals, seeds, clean_seeds, mutants))
+        planned = list(_plan(runs, corpus, folder, seconds, counts))
         for number, (kind, key, drill) in enumerate(planned, start=1):
             outcome = log.get(key) or log.add(kind, key, drill())
             if outcome.problem or number % 10 == 0:
@@ -85,27 +91,23 @@ def _plan(
     corpus: Path,
     folder: Path,
     seconds: float,
-    num_kills: int,
-    num_signals: int,
-    num_seeds: int,
-    num_clean: int,
-    num_mutants: int,
+    counts: dict[str, int],
 ) -> Iterator[tuple[str, str, Drill]]:
     """Yield every drill with its kind and a key that names it."""
     from pretrain import main
 
-    from .fault_drills import damage, disk, hostile, kills, numbers, sabotage, settings, signals
+    from .fault_drills import broken_data, damage, disk, hostile, kills, numbers, sabotage, settings, signals
     from .fault_drills.outcomes import Outcome
     from .fault_drills.processes import command
 
     reference = folder / "reference"
     place = (runs, corpus, reference)
 
-    def reference_of(name: str, ranks: int = 1, **given: Any) -> Path:
+    def reference_of(name: str, ranks: int = 1, of: Path = corpus, **given: Any) -> Path:
         """Make an undisturbed run the first time it is asked for."""
         output = folder / name
         if not output.exists():
-            argv = command(corpus, output, ranks=ranks, **given)
+            argv = command(of, output, ranks=ranks, **given)
             codes = [member.wait() for member in signals.start_ranks(runs, argv, ranks)]
             assert not any(codes), codes
         return output
@@ -119,26 +121,38 @@ def _plan(
         undisturbed = reference_of(f"clean-{seed}", seed=seed, **numbers.SETTINGS)
         return numbers.drill(runs, corpus, undisturbed, folder / "spoilt", kind=kind, seed=seed)
 
+    def broken_records(seed: int) -> Outcome:
+        whole = broken_data.write_records(folder / "records.jsonl")
+        undisturbed = reference_of("reference-records", of=whole, **broken_data.held_out(whole))
+        return broken_data.drill_records(runs, whole, undisturbed, folder / "broken", seed=seed)
+
+    def killed_worker(seed: int) -> Outcome:
+        undisturbed = reference_of("reference-workers", **broken_data.LONG)
+        return broken_data.drill_worker(runs, corpus, undisturbed, folder / "workers", seed=seed, seconds=seconds)
+
     def out_of_space(for_good: bool) -> Outcome:
         undisturbed = reference_of("reference-long", max_steps=disk.UPDATES)
         return disk.drill(runs, corpus, undisturbed, folder / "full", for_good=for_good)
 
-    for seed in range(num_kills):
+    for seed in range(counts["kills"]):
         output, during_save = folder / f"kill-{seed}", seed % 2 == 1
         killed = partial(kills.drill, *place, output, seed=seed, during_save=during_save, seconds=seconds)
         yield "killed", f"kill {seed}", killed
     for kind in damage.DAMAGES:
         yield "damaged checkpoint", kind, partial(damage.drill, *place, folder / "damaged", damage=kind)
-    for seed in range(num_signals):
+    for seed in range(counts["signals"]):
         yield "signal", f"signal {seed}", partial(signalled, seed, ranks=1 + seed % 2)
-    for seed in range(num_clean):
+    for seed in range(counts["clean_seeds"]):
         yield "clean run", f"clean {seed}", partial(numbers.clean, runs, corpus, folder / f"clean-{seed}", seed=seed)
     for kind in sabotage.KINDS:
-        for seed in range(num_seeds):
+        for seed in range(counts["seeds"]):
             yield "bad numbers", f"{kind} {seed}", partial(spoilt, kind, seed)
     for for_good in (False, True):
         yield "full disk", f"disk {for_good}", partial(out_of_space, for_good)
-    for seed in range(num_mutants):
+    for seed in range(counts["broken"]):
+        yield "broken records", f"records {seed}", partial(broken_records, seed)
+        yield "killed worker", f"worker {seed}", partial(killed_worker, seed)
+    for seed in range(counts["mutants"]):
         yield "mutated settings", f"mutant {seed}", partial(settings.drill, main, folder, seed=seed)
     checkpoint = reference / "checkpoint-12"
     for kind in hostile.HOSTILE:

@@ -34,6 +34,17 @@ def test_a_stop_is_no_error_and_ends_with_143(capsys, words):
     assert capsys.readouterr().err == "stopped: SIGTERM after update 3 of 9\n"
 
 
+def test_an_interruption_outside_of_training_ends_with_143_too(capsys):
+    @script
+    def interrupted(argv=None):
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        interrupted([])
+    assert ended.value.code == 143
+    assert capsys.readouterr().err == "stopped: SIGINT\n"
+
+
 def test_debug_keeps_the_traceback():
     with pytest.raises(UserError):
         failing(["--debug"])

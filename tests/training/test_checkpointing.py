@@ -116,3 +116,15 @@ def test_checkpoints_that_cannot_fit_are_refused_before_the_first_step(tiny_lm, 
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6 - 9, 9))
     with pytest.raises(UserError, match=r"3 more checkpoints of about .* need .* free: lower save_total_limit"):
         train(tiny_lm, token_rows, tmp_path)
+
+
+def test_a_limit_of_one_leaves_what_a_run_goes_on_from(tiny_lm, token_rows, tmp_path):
+    args = TrainingArguments(
+        tmp_path, use_cpu=True, report_to="none", disable_tqdm=True, max_steps=6, save_strategy="steps", save_steps=2,
+        eval_strategy="steps", eval_steps=2, learning_rate=1.0, load_best_model_at_end=True, save_total_limit=1,
+        metric_for_best_model="loss", greater_is_better=True,
+    )  # fmt: skip
+    trainer = StrategyTrainer(tiny_lm, args, train_dataset=token_rows, eval_dataset=token_rows)
+    trainer.train()
+    assert checkpoints(tmp_path) == ["checkpoint-2", "checkpoint-4", "checkpoint-6"]
+    assert args.save_total_limit == 1

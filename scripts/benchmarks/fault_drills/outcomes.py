@@ -8,8 +8,8 @@ from typing import Any
 
 from hf_strategies.reports import read_events
 
-# Events of an interruption: a new process, the request to stop, and the checkpoint that it brings.
-INTERRUPTED = ("run", "request", "save")
+# Events of an interruption: a new process, the request to stop and the checkpoint that it brings, a new data loader.
+INTERRUPTED = ("run", "request", "save", "worker")
 
 # What differs between two runs of the same thing: clocks, and what is measured with them.
 CLOCKED = ("time", "per_second", "runtime", "mfu", "peak_memory")

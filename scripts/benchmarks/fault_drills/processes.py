@@ -93,6 +93,13 @@ class Run:
     def said(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace") if self.log.is_file() else ""
 
+    def children(self) -> list[int]:
+        """List the processes that it has forked: its data loader's workers. Others have a program of their own."""
+        pid = self.process.pid
+        found = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split())
+        own = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return [child for child in found if Path(f"/proc/{child}/cmdline").read_bytes() == own]
+
     def signal(self, number: int) -> None:
         """Send a signal, if the process is still there."""
         if self.process.is_alive():
