@@ -123,12 +123,12 @@ def _plan(
 
     def broken_records(seed: int) -> Outcome:
         whole = broken_data.write_records(folder / "records.jsonl")
-        undisturbed = reference_of("reference-records", of=whole, **broken_data.held_out(whole))
+        undisturbed = reference_of("reference-records", of=whole)
         return broken_data.drill_records(runs, whole, undisturbed, folder / "broken", seed=seed)
 
     def killed_worker(seed: int) -> Outcome:
-        undisturbed = reference_of("reference-workers", **broken_data.LONG)
-        return broken_data.drill_worker(runs, corpus, undisturbed, folder / "workers", seed=seed, seconds=seconds)
+        undisturbed = reference_of("reference-workers", **broken_data.SETTINGS)
+        return broken_data.drill_worker(runs, corpus, undisturbed, folder / "workers", seed=seed)
 
     def out_of_space(for_good: bool) -> Outcome:
         undisturbed = reference_of("reference-long", max_steps=disk.UPDATES)

@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import signal
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ BROKEN = {
     "no text": '{"title": "empty"}',
 }
 WORKERS = 2
-LONG: dict[str, Any] = {"max_steps": 60, "dataloader_num_workers": WORKERS}  # a worker has time to be killed
+UPDATES = 160
+SETTINGS: dict[str, Any] = {"max_steps": UPDATES, "dataloader_num_workers": WORKERS}
 
 
 def write_records(path: Path, *, seed: int | None = None) -> Path:
@@ -34,11 +34,6 @@ def write_records(path: Path, *, seed: int | None = None) -> Path:
             lines.insert(draw.randrange(len(lines)), line)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
-
-
-def held_out(whole: Path) -> dict[str, Any]:
-    """Return the settings that evaluate on the whole records, whichever are trained on."""
-    return {"validation_file": whole, "validation_share": "none"}
 
 
 def drill_records(runs: Runs, whole: Path, reference: Path, output: Path, *, seed: int) -> Outcome:
@@ -54,7 +49,7 @@ def drill_records(runs: Runs, whole: Path, reference: Path, output: Path, *, see
     fault = f"{len(BROKEN)} broken records in {RECORDS:,}, places {seed}"
     records = write_records(whole.with_name(f"broken-{seed}.jsonl"), seed=seed)
     numbers = [n for n, line in enumerate(records.read_text("utf-8").splitlines(), 1) if line in BROKEN.values()]
-    run = runs.finish(command(records, output, **held_out(whole)))
+    run = runs.finish(command(records, output))
     if run.wait():
         return Outcome(fault, f"exit code {run.wait()}: {run.said.strip()[-200:]}")
     missing = [number for number in numbers if f"{records.name}:{number}" not in run.said]
@@ -66,7 +61,7 @@ def drill_records(runs: Runs, whole: Path, reference: Path, output: Path, *, see
     return Outcome(fault, problem)
 
 
-def drill_worker(runs: Runs, corpus: Path, reference: Path, output: Path, *, seed: int, seconds: float) -> Outcome:
+def drill_worker(runs: Runs, corpus: Path, reference: Path, output: Path, *, seed: int) -> Outcome:
     """Kill one of a run's data loader workers.
 
     Args:
@@ -75,12 +70,11 @@ def drill_worker(runs: Runs, corpus: Path, reference: Path, output: Path, *, see
         reference: Folder of the same run, undisturbed.
         output: Where it runs; removed when it came through.
         seed: Decides the worker, and the moment.
-        seconds: How long an undisturbed run of 20 updates takes.
     """
     draw = random.Random(seed)
-    run = runs.start(command(corpus, output, **LONG))
-    run.wait_until(lambda: steps_logged(output) >= 1)
-    time.sleep(draw.uniform(0.0, seconds))
+    run = runs.start(command(corpus, output, **SETTINGS))
+    update = draw.randint(1, UPDATES // 2)
+    run.wait_until(lambda: steps_logged(output) >= update)
     done, workers = steps_logged(output), run.children()
     fault = f"a data loader's worker killed at step {done}, seed {seed}"
     if len(workers) < WORKERS:

@@ -61,8 +61,8 @@ def drill(runs: Runs, corpus: Path, reference: Path, output: Path, *, damage: st
         return Outcome(damage, f"the run ended with exit code {run.wait()}")
     if not newest.with_name(newest.name + CORRUPT).is_dir():
         return Outcome(damage, "it was not seen")
-    if resumed_at(output) != step_of(before):
-        return Outcome(damage, f"it went on at step {resumed_at(output)} instead of {before.name}")
+    if resumed_at(run.said) != step_of(before):
+        return Outcome(damage, f"it went on at step {resumed_at(run.said)} instead of {before.name}")
     problem = difference(output, reference)
     if not problem:
         shutil.rmtree(output)

@@ -41,10 +41,10 @@ def drill(
     run.signal(signal.SIGKILL)
     run.wait()
     fault = f"SIGKILL {'during a save' if during_save else 'at a random moment'}, at step {done}"
-    code = runs.finish(argv).wait()
-    if code:
-        return Outcome(fault, f"the second start ended with exit code {code}")
-    lost = done - resumed_at(output)
+    again = runs.finish(argv)
+    if again.wait():
+        return Outcome(fault, f"the second start ended with exit code {again.wait()}")
+    lost = done - resumed_at(again.said)
     if lost > TINY["save_steps"]:
         return Outcome(fault, f"{lost} updates were lost, more than one interval of {TINY['save_steps']}")
     problem = difference(output, reference)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,10 @@ def steps_logged(output: Path) -> int:
     return max((event["step"] for event in read_events(path)), default=0) if path.is_file() else 0
 
 
-def resumed_at(output: Path) -> int:
-    """Return the update at which a run's last process began."""
-    return [event["step"] for event in read_events(output / "events.jsonl") if event["event"] == "run"][-1]
+def resumed_at(said: str) -> int:
+    """Return the update that a run says it goes on from; 0 where it begins."""
+    found = re.search(r"resuming from .*checkpoint-(\d+)$", said, re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def is_finished(output: Path) -> bool:

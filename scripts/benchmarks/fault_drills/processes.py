@@ -124,6 +124,7 @@ class Run:
 def _run(script: str, argv: list[str], log: str, env: dict[str, str]) -> None:
     """Be the script, in a process of its own."""
     os.setsid()
+    multiprocessing.set_start_method("fork", force=True)  # of the data loader's workers, as in any script on Linux
     os.environ.update(env)
     said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):

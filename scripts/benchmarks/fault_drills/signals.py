@@ -48,10 +48,10 @@ def drill(
     if not is_finished(output):
         if not set(codes) <= {STOPPED, -number}:  # the bare signal ends a process that is not training any more
             return Outcome(fault, f"exit codes {codes}: {members[0].said.strip()[-200:]}")
-        again = [member.wait() for member in start_ranks(runs, argv, ranks)]
-        if any(again):
-            return Outcome(fault, f"the second start ended with exit codes {again}")
-        lost = done - resumed_at(output)
+        again = start_ranks(runs, argv, ranks)
+        if any(codes := [member.wait() for member in again]):
+            return Outcome(fault, f"the second start ended with exit codes {codes}")
+        lost = done - resumed_at(again[0].said)
         if lost > 1:
             return Outcome(fault, f"{lost} updates were lost")
     problem = difference(output, reference)
