@@ -122,8 +122,8 @@ def _write(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 def _sync_and_hash(path: Path) -> tuple[int, str]:
     with path.open("rb") as file:
-        digest = _digest(file)
         os.fsync(file.fileno())
+        digest = _digest(file)
         return file.tell(), digest
 
 

@@ -28,7 +28,7 @@ class CheckpointingMixin(Host):
     """Write checkpoints beside their place and move them there when they are whole, with a manifest that proves it.
 
     A save that fails (a full disk) is told and tried again some updates later; training goes on, and what was there
-    before stays. Older checkpoints are removed only once the new one was read back; two whole ones are always kept,
+    before stays. Older checkpoints are removed only once the new one is whole; two whole ones are always kept,
     and the best. `checkpoint_facts` is written into every manifest. With `takes_new_settings` a resumed run has the
     rates, the decay and whatever else its optimizer was built with, and not the checkpoint's.
     """
