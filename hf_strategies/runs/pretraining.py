@@ -12,12 +12,12 @@ from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.resolved import FILE_NAME, write_resolved
 from hf_strategies.arguments.topics import trains
 from hf_strategies.data import PreparedText
+from hf_strategies.distributed.agreement import decide_together
 from hf_strategies.distributed.process_group import leave_process_group
 from hf_strategies.distributed.ranks import is_main_process
 from hf_strategies.errors import StoppedError, UserError, first_line
 from hf_strategies.reports import format_count
 from hf_strategies.runs import startup
-from hf_strategies.runs.agreement import decide_together
 from hf_strategies.runs.cooldown import branch_cooldown
 from hf_strategies.runs.language_model import (
     build_model,
