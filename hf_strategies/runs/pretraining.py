@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import transformers
-from transformers import TrainerState, TrainingArguments, set_seed
+from transformers import TrainingArguments, set_seed
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_strategies.arguments import Arguments
-from hf_strategies.arguments.resolved import FILE_NAME, write_resolved
+from hf_strategies.arguments.resolved import FILE_NAME, identity_settings, write_resolved
 from hf_strategies.arguments.topics import trains
 from hf_strategies.data import PreparedText
 from hf_strategies.distributed.agreement import decide_together
@@ -25,7 +25,7 @@ from hf_strategies.runs.language_model import (
     resolve_block_size,
     unused_sizes,
 )
-from hf_strategies.runs.output_folder import OutputFolder, open_output_folder, write_results
+from hf_strategies.runs.output_folder import OutputFolder, check_named, open_output_folder, write_results
 from hf_strategies.runs.process import build_training_arguments, settle_machine, use_all_cores
 from hf_strategies.runs.results import closing_table, record_run, write_reports
 from hf_strategies.runs.text import broken_records, check_same_text, data_facts, prepare, source_name
@@ -50,6 +50,8 @@ def pretrain(arguments: Arguments) -> dict[str, float]:
     check_trusted(arguments.model)
     block_size = resolve_block_size(arguments.model, arguments.data.max_seq_length)
     trunk = arguments.strategy.cooldown_from
+    if trunk:
+        check_named(Path(trunk), setting="cooldown_from", trust_remote_code=arguments.model.trust_remote_code)
     planned = branch_cooldown(arguments, block_size=block_size) if trunk else arguments
     args = build_training_arguments(planned, max_seq_length=block_size)
     folder = decide_together(lambda: open_output_folder(arguments))
@@ -116,8 +118,9 @@ def run(
     say("data      " + text.report.summary().replace("\n", "\n          "))
     say(f"model     {startup.describe_model(arguments, model)}")
     trainer = build_trainer(arguments, args, model, text, folder.path)
-    trainer.checkpoint_facts = {"data": text.identity}
-    trainer.takes_new_settings = bool(arguments.run.allow_change)
+    trainer.checkpoint_facts = {"data": text.identity, "settings": identity_settings(asked)}
+    trainer.changed_settings = folder.changed
+    trainer.is_verified = folder.checkpoint != asked.strategy.cooldown_from  # opening its folder has read all of it
     training = trains(arguments.training)
     if training:
         if folder.checkpoint is not None and "data" not in (arguments.run.allow_change or ()):
@@ -129,26 +132,20 @@ def run(
     if training:
         results |= train(trainer, folder.checkpoint)
         refuse_to_finish(trainer, folder.path)
-        trainer.save_model(_internal_call=True)
-        trainer.save_state()
+        trainer.save_last()
     results |= last_evaluation(trainer)
     return finish(asked, trainer, text, results, notes)
 
 
 def train(trainer: StrategyTrainer, checkpoint: str | None) -> dict[str, float]:
-    """Train, from a checkpoint if there is one; a checkpoint of the last update is only loaded.
+    """Train, from a checkpoint if there is one.
 
     Returns:
         What training logged at its end.
     """
-    state = TrainerState.load_from_json(str(Path(checkpoint, "trainer_state.json"))) if checkpoint else None
-    length = trainer.args.max_steps if trainer.args.max_steps > 0 else state and state.max_steps
-    if state is None or state.global_step < length:
-        return trainer.train(resume_from_checkpoint=checkpoint).metrics
-    trainer._load_from_checkpoint(checkpoint)  # the host would train one update more than was asked for
-    trainer.state = state
-    rates = [row["tokens_per_second"] for row in state.log_history if "tokens_per_second" in row]
-    return {"train_tokens_per_second": sum(rates) / max(len(rates), 1)}
+    metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
+    rates = [row["tokens_per_second"] for row in trainer.state.log_history if "tokens_per_second" in row]
+    return {"train_tokens_per_second": sum(rates) / max(len(rates), 1), **metrics}
 
 
 def refuse_to_finish(trainer: StrategyTrainer, folder: Path) -> None:

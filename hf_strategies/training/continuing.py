@@ -21,6 +21,7 @@ class ContinuingMixin(Host):
     ones; here the ones that there are get their attributes back.
     """
 
+    control: TrainerControl
     _carried: dict[str, float] | None = None  # the checkpoint's, until training begins
     _resumes = False
 
@@ -54,6 +55,9 @@ class ContinuingMixin(Host):
         return place
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        if self.state.global_step >= self.state.max_steps:  # killed behind its last update; the host would add one
+            self.control.should_training_stop = True
+            return
         if self._carried is not None:
             self._tr_loss += torch.tensor(self._carried["since_log"])
             self._total_loss_scalar = self._carried["logged"]
