@@ -169,7 +169,9 @@ def change_problems(values: dict[str, Value], known: Collection[str]) -> Iterato
         known: Every setting's name.
     """
     allowed = values.get("allow_change")
-    for name in (allowed and allowed.value) or ():
+    if allowed is None:
+        return
+    for name in allowed.value or ():
         if name in FIXED_BY_WEIGHTS:
             yield f"{allowed.where}: {name} cannot change: the checkpoint's weights or optimizer would not fit"
         elif name not in (*known, "data"):

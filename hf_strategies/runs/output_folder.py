@@ -101,7 +101,9 @@ def _open(path: Path, named: Path | None, arguments: Arguments, *, is_new: bool,
         left = set_aside_after(path, read_state(named)["global_step"])
         notes += [f"{aside.name} lies behind {named}, from which the run goes on" for aside in left]
     notes += [f"changed since the checkpoint: {said}" for said in changed.values()]
-    return OutputFolder(path, named and str(named), notes=notes, changed=tuple(changed), is_new=is_new)
+    return OutputFolder(
+        path, None if named is None else str(named), notes=notes, changed=tuple(changed), is_new=is_new
+    )
 
 
 def holds_a_run(path: Path) -> bool:
