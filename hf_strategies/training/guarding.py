@@ -13,7 +13,7 @@ from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
 from torch.distributed.tensor import DTensor
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput
 
-from hf_strategies.checkpoints.choice import checkpoints_in, health, step_of
+from hf_strategies.checkpoints.choice import checkpoints_in, step_of, stored
 from hf_strategies.checkpoints.manifest import FILE_NAME as MANIFEST
 from hf_strategies.checkpoints.manifest import mark_health
 from hf_strategies.errors import TrainingDivergedError, UserError, first_line
@@ -243,7 +243,11 @@ class GuardingMixin(ReturningMixin, RecordingMixin):
         for step in steps if self.args.should_save else ():
             folder = self._run_folder() / f"{PREFIX_CHECKPOINT_DIR}-{step}"
             if (folder / MANIFEST).is_file():  # it may have been removed since
-                mark_health(folder, healthy=healthy)
+                try:
+                    mark_health(folder, healthy=healthy)
+                except (OSError, ValueError) as error:
+                    said = "healthy" if healthy else "unhealthy"
+                    print(f"WARNING   {folder} could not be marked {said}: {first_line(error)}", flush=True)
 
     def _last_loss(self) -> float:
         losses = [row["loss"] for row in self.state.log_history if math.isfinite(row.get("loss", math.nan))]
@@ -252,8 +256,8 @@ class GuardingMixin(ReturningMixin, RecordingMixin):
     def _last_words(self, verdict: Verdict) -> str:
         assert self._guard is not None
         run, policy = self._run_folder(), self._guard.policy
-        healthy = next((item for item in checkpoints_in(run) if health(item) is not False), None)
-        kept = "there is no healthy checkpoint" if healthy is None else f"the newest healthy checkpoint is {healthy}"
+        healthy = [item.path for item in map(stored, checkpoints_in(run)) if item.verified and item.healthy]
+        kept = f"the newest healthy checkpoint is {healthy[0]}" if healthy else "there is no healthy checkpoint"
         return (
             f"training diverged at update {self.state.global_step + 1}: {verdict.reason}; {policy.streak} updates "
             f"in a row were bad, after {policy.rollbacks} returns to a healthy state; {kept}: try a lower "

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import torch
-from torch import distributed
 from transformers import TrainerState
 from transformers.integrations.deepspeed import deepspeed_load_checkpoint
 from transformers.trainer import TRAINER_STATE_NAME
 
 from hf_strategies.checkpoints.choice import newest_whole
-from hf_strategies.errors import NoCheckpointError
+from hf_strategies.checkpoints.resumable import check_resumable
+from hf_strategies.distributed.agreement import decide_together
+from hf_strategies.errors import UserError
 from hf_strategies.training.guard.snapshot import keeps_state
 from hf_strategies.training.host import Host
 
@@ -19,16 +20,18 @@ class ReturningMixin(Host):
 
     def _newest_checkpoint(self, run: Path) -> Path | None:
         """Return the newest checkpoint that verifies, the same on all ranks; what is damaged is set aside."""
-        found: list[str | None] = [None]
-        if self.is_world_process_zero():
+
+        def choose() -> Path | None:
             try:
-                newest = newest_whole(run, warn=lambda line: print(f"WARNING   {line}", flush=True))
-                found = [None if newest is None else str(newest)]
-            except NoCheckpointError:
-                pass
-        if self.args.world_size > 1:
-            distributed.broadcast_object_list(found)
-        return None if found[0] is None else Path(found[0])
+                newest = newest_whole(run, warn=_warn)
+                if newest is not None:
+                    check_resumable(newest)
+                return newest
+            except UserError as error:
+                _warn(str(error))
+                return None
+
+        return decide_together(choose)
 
     def _return_to_checkpoint(self, checkpoint: Path) -> None:
         """Take over the state of a checkpoint, the schedule's place and its rates aside."""
@@ -55,3 +58,7 @@ class ReturningMixin(Host):
     def _groups(self) -> list[dict]:
         assert isinstance(self.optimizer, torch.optim.Optimizer)
         return self.optimizer.param_groups
+
+
+def _warn(line: str) -> None:
+    print(f"WARNING   {line}", flush=True)

@@ -10,6 +10,7 @@ from hf_strategies.training.guarding import GuardingMixin
 from hf_strategies.training.metric_log import MetricLogMixin
 from hf_strategies.training.regularizing import RegularizingMixin
 from hf_strategies.training.rescuing import RescuingMixin
+from hf_strategies.training.resuming import ResumingMixin
 from hf_strategies.training.scheduling import SchedulingMixin
 from hf_strategies.training.seeking import SeekingMixin
 from hf_strategies.training.stopping import StoppingMixin
@@ -19,6 +20,7 @@ class StrategyMixin(
     StoppingMixin,
     RescuingMixin,
     CheckpointingMixin,
+    ResumingMixin,
     SchedulingMixin,
     GuardingMixin,
     GradientsMixin,
