@@ -134,11 +134,9 @@ def _plan(
         return drill(runs, corpus, undisturbed, output, for_good=for_good)
 
     for seed in range(counts["kills"]):
-        yield (
-            "killed",
-            f"kill {seed}",
-            partial(kills.drill, *place, seed=seed, during_save=seed % 2 == 1, seconds=seconds),
-        )
+        during_save = seed % 2 == 1
+        killed = partial(kills.drill, *place, seed=seed, during_save=during_save, seconds=seconds)
+        yield "killed", f"kill {seed}", killed
     for kind in damage.DAMAGES:
         yield "damaged checkpoint", kind, partial(damage.drill, *place, damage=kind)
     for seed in range(counts["signals"]):
