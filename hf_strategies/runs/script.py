@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from hf_strategies.distributed.ranks import is_local_main_process
 from hf_strategies.errors import StoppedError, UserError
+from hf_strategies.runs.disk_errors import lossy_output, told_in_a_line
 from hf_strategies.runs.launcher import stop_with_launcher
 
 Result = TypeVar("Result")
@@ -34,7 +35,7 @@ def script(main: Callable[[Sequence[str] | None], Result]) -> Callable[..., Resu
         logging.getLogger(LOGGER).addFilter(_is_news)
         stop_with_launcher()
         try:
-            with _naming_paths(), _ended_by_signals():
+            with lossy_output(), told_in_a_line(), _naming_paths(), _ended_by_signals():
                 return main(words)
         except (UserError, StoppedError) as ended:
             label = "stopped" if isinstance(ended, StoppedError) else "error"

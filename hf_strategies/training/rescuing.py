@@ -1,12 +1,13 @@
 """Trainer that saves what is healthy before it passes an error on."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import TrainerControl
-from transformers.trainer_utils import TrainOutput
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput
 
 from hf_strategies.errors import TrainingDivergedError, first_line
 from hf_strategies.training.host import Host
@@ -61,7 +62,9 @@ class RescuingMixin(Host):
         try:
             self._save_checkpoint(self.model_wrapped, None)
             self.control = self.callback_handler.on_save(self.args, self.state, self.control)
-            said = f"training ended in an error after update {step}, whose checkpoint is saved"
+            is_saved = Path(self._get_output_dir(None), f"{PREFIX_CHECKPOINT_DIR}-{step}").is_dir()
+            what = "whose checkpoint is saved" if is_saved else "which could not be saved"
+            said = f"training ended in an error after update {step}, {what}"
         except Exception as failure:  # of any kind: the error that ended training is the one to be told
             said = f"training ended in an error, and update {step} could not be saved: {first_line(failure)}"
         print(f"WARNING   {said}; the error: {type(error).__name__}: {first_line(error)}", flush=True)

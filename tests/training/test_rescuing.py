@@ -95,3 +95,10 @@ def test_a_rescue_that_fails_too_hides_nothing(build, tmp_path, capsys):
     assert "update 3 could not be saved: reporter is gone; the error: RuntimeError: out of memory" in (
         capsys.readouterr().out
     )
+
+
+def test_a_rescue_on_a_full_disk_claims_nothing(build, tmp_path, capsys, no_file_above):
+    with no_file_above(10_000), pytest.raises(RuntimeError, match="out of memory"):
+        build(Failing("on_substep_end", 4)).train()
+    assert not list((tmp_path / "out").glob("checkpoint-*"))
+    assert "after update 3, which could not be saved; the error: RuntimeError" in capsys.readouterr().out
