@@ -1,13 +1,14 @@
 """Trainer that takes up over a resume what the host forgets: the loss that was not logged yet, callbacks' states."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerControl
-from transformers.trainer_callback import ExportableState
+from transformers import TrainerCallback, TrainerControl
 
+from hf_strategies.training.guard.snapshot import keeps_state
 from hf_strategies.training.host import Host
 
 FILE_NAME = "loss_since_log"  # of each rank
@@ -48,7 +49,7 @@ class ContinuingMixin(Host):
         self._carried, self._resumes = None, False
         if resume_from_checkpoint is not None:
             if not self.args.restore_callback_states_from_checkpoint:
-                self._restore_callbacks()
+                restore_callbacks(self.callback_handler.callbacks, self.state.stateful_callbacks)
             file = self._loss_file(resume_from_checkpoint)
             if file.is_file():
                 self._carried, self._resumes = json.loads(file.read_text(encoding="utf-8")), True
@@ -76,14 +77,20 @@ class ContinuingMixin(Host):
         rank = f"_{self.args.process_index}" if self.args.world_size > 1 else ""
         return Path(checkpoint, f"{FILE_NAME}{rank}.json")
 
-    def _restore_callbacks(self) -> None:
-        present: dict[str, list[ExportableState]] = {}
-        for callback in self.callback_handler.callbacks:
-            if isinstance(callback, ExportableState) and not isinstance(callback, TrainerControl):
-                present.setdefault(type(callback).__name__, []).append(callback)
-        for name, callbacks in present.items():
-            stored = self.state.stateful_callbacks.get(name, [])
-            states = stored if isinstance(stored, list) else [stored]
-            # Of several of one class the host adds the states again at each save: the last ones count.
-            for callback, state in zip(callbacks, states[-len(callbacks) :], strict=False):
-                vars(callback).update(state.get("attributes", {}))
+
+def restore_callbacks(callbacks: Iterable[TrainerCallback], stored: dict[str, Any]) -> None:
+    """Give callbacks back the attributes that a checkpoint holds of them; those that it does not know stay.
+
+    Args:
+        callbacks: All of the run, in its order; what keeps no state is passed over.
+        stored: `TrainerState.stateful_callbacks` of the checkpoint.
+    """
+    present: dict[str, list[TrainerCallback]] = {}
+    for callback in filter(keeps_state, callbacks):
+        present.setdefault(type(callback).__name__, []).append(callback)
+    for name, alike in present.items():
+        states = stored.get(name, [])
+        states = states if isinstance(states, list) else [states]
+        # Of several of one class the host adds the states again at each save: the last ones count.
+        for callback, state in zip(alike, states[-len(alike) :], strict=False):
+            vars(callback).update(state.get("attributes", {}))
