@@ -17,6 +17,24 @@ class MissingPackageError(UserError, ImportError):
         super().__init__(f"{purpose} needs the package {package}: pip install 'hf_strategies[{extra}]'")
 
 
+class NoCheckpointError(UserError):
+    """A run's folder holds checkpoints, and none of them is whole."""
+
+    exit_code = 18
+
+
+class TrainingDivergedError(UserError):
+    """Training went wrong again and again, and going back did not help."""
+
+    exit_code = 17
+
+
+class StoppedError(Exception):
+    """A run was asked to stop from outside and did so in good order; the message says how it goes on."""
+
+    exit_code = 143  # what a shell says of a process that SIGTERM has ended
+
+
 def did_you_mean(word: object, known: Iterable[object]) -> str:
     """Return `, did you mean 'x'?` for the known name nearest to `word`, or nothing when none is near."""
     near = difflib.get_close_matches(str(word), list(map(str, known)), n=1)

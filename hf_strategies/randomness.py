@@ -24,6 +24,15 @@ def generator(seed: int, epoch: int, sample: int, operation: str) -> np.random.G
     return np.random.Generator(np.random.Philox(key=_key(seed, epoch, sample, operation)))
 
 
+def draw_seed(seed: int, epoch: int, sample: int, operation: str) -> int:
+    """Return the seed, in [0, 2**63), with which a library's own stream draws for one operation on one example.
+
+    For what cannot be handed a `generator`: a collator or a transform that draws from a global stream. The arguments
+    are those of `generator`.
+    """
+    return int(_key(seed, epoch, sample, operation)[0] >> np.uint64(1))
+
+
 def shuffled_indices(positions: np.ndarray, size: int, *, seed: int, epoch: int) -> np.ndarray:
     """Map positions in one epoch's order to sample indices: a permutation of range(size), evaluated where asked.
 

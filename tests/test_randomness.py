@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hf_strategies.randomness import generator, shuffled_indices
+from hf_strategies.randomness import draw_seed, generator, shuffled_indices
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 65, 1000, 4097])
@@ -52,3 +52,11 @@ def test_a_draw_depends_on_its_key_alone():
 def test_the_order_of_version_one_stays_what_it_is():
     # A resumed run must see the order it began with, whatever version of the package resumes it.
     assert shuffled_indices(np.arange(8), 8, seed=42, epoch=0).tolist() == [1, 4, 0, 6, 7, 2, 5, 3]
+
+
+def test_seeds_of_draws_differ_in_each_part_of_their_key_and_fit_a_signed_integer():
+    keys = [(0, 0, 0, "mask"), (1, 0, 0, "mask"), (0, 1, 0, "mask"), (0, 0, 1, "mask"), (0, 0, 0, "crop")]
+    seeds = [draw_seed(*key) for key in keys]
+    assert len(set(seeds)) == 5
+    assert all(0 <= seed < 1 << 63 for seed in seeds)
+    assert draw_seed(*keys[0]) == seeds[0]

@@ -6,14 +6,21 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from hf_strategies.arguments.checks import find_problems
+from hf_strategies.arguments.checks import change_problems, find_problems
 from hf_strategies.arguments.cooldown import cooldown_problems, read_trunk
 from hf_strategies.arguments.help import help_text
 from hf_strategies.arguments.host import host_settings
 from hf_strategies.arguments.layers import Layer, Written, find_recipe, read_flags, read_yaml, recipe_names
 from hf_strategies.arguments.merging import Value, merge
 from hf_strategies.arguments.settings import Setting, settings_of
-from hf_strategies.arguments.topics import TOPICS, DataArguments, ModelArguments, RunArguments, StrategyArguments
+from hf_strategies.arguments.topics import (
+    TOPICS,
+    DataArguments,
+    GuardArguments,
+    ModelArguments,
+    RunArguments,
+    StrategyArguments,
+)
 from hf_strategies.errors import UserError, did_you_mean
 
 
@@ -22,7 +29,7 @@ class Arguments:
     """Everything a run was asked for.
 
     Args:
-        model, data, strategy, run: Our settings, each topic a dataclass.
+        model, data, strategy, guard, run: Our settings, each topic a dataclass.
         training: The settings of `TrainingArguments` that some layer set.
         values: Every setting that some layer set, with the place that set it.
         name: What the run is called, from its recipe or YAML file.
@@ -34,6 +41,7 @@ class Arguments:
     model: ModelArguments
     data: DataArguments
     strategy: StrategyArguments
+    guard: GuardArguments
     run: RunArguments
     training: dict[str, Any]
     values: dict[str, Value]
@@ -87,7 +95,7 @@ def parse_arguments(argv: Sequence[str] | None, *, description: str, default_rec
             problems.append(f"{named}: a cooldown stands on the settings of its trunk, not on a recipe")
         layers[0] = trunk
     merged, notes = merge([*layers, flags], settings, problems)
-    problems += [*find_problems(merged), *cooldown_problems(merged, trunk)]
+    problems += [*find_problems(merged), *change_problems(merged, settings), *cooldown_problems(merged, trunk)]
     if problems:
         raise UserError("\n".join(problems))
 
@@ -96,6 +104,7 @@ def parse_arguments(argv: Sequence[str] | None, *, description: str, default_rec
         model=_fill(ModelArguments, merged),
         data=_fill(DataArguments, merged),
         strategy=_fill(StrategyArguments, merged),
+        guard=_fill(GuardArguments, merged),
         run=_fill(RunArguments, merged),
         training={key: item.value for key, item in merged.items() if key in host},
         values=merged,

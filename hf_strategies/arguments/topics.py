@@ -65,7 +65,7 @@ class DataArguments:
     )
     isolate_documents: bool = setting(False, "No attention across the documents of a block; positions restart.")
     preprocessing_num_workers: int | None = setting(None, "Processes that tokenize (default: all cores).")
-    max_broken_share: float = setting(0.01, "Stop when more than this share of the records is broken.")
+    max_broken_share: float = setting(0.01, "Stop when more than this share of records or samples is broken.")
 
 
 @dataclass
@@ -99,6 +99,9 @@ class StrategyArguments:
     adaptive_clipping: float | None = setting(
         None, "Clip each unit's gradient to this share of its weights' norm (0.01), in the place of max_grad_norm."
     )
+    z_loss: float | None = setting(
+        None, "Add this times the mean squared log of the softmax's normaliser (1e-4), to keep logits from drifting."
+    )
     sam_rho: float | None = setting(
         None, "Sharpness-aware minimisation: take gradients this far uphill (0.05); an update costs twice as much."
     )
@@ -112,10 +115,39 @@ class RunArguments:
     """Run."""
 
     num_completions: int = setting(3, "Held-out prompts to complete before and after training; 0 for none.")
+    allow_change: list[str] | None = setting(
+        None, 'Settings that may differ from those of the run that is resumed ("data": its text).'
+    )
     max_new_tokens: int = setting(48, "Length of those completions, in tokens.")
+    log_layer_norms: bool = setting(
+        False, "Log the norms of each layer's parameters, gradients and updates, in the updates that are logged."
+    )
+    max_hours: float | None = setting(
+        None, "Save and stop before the job has taken this long; the same command goes on from there."
+    )
+    save_minutes: float | None = setting(
+        None, "Save also when this many minutes have passed since the last checkpoint."
+    )
+    save_at_steps: list[str] | None = setting(None, "Save also after these updates.")
+    hang_timeout: float | None = setting(
+        300.0, "Dump all threads' stacks when nothing has happened for this many seconds; none never does."
+    )
 
 
-TOPICS = (ModelArguments, DataArguments, StrategyArguments, RunArguments)
+@dataclass
+class GuardArguments:
+    """Step guard."""
+
+    guard: bool = setting(True, "Keep updates whose loss or gradient is not finite, or a spike, from the weights.")
+    guard_patience: int = setting(4, "Such updates in a row before the run goes back to a healthy state.")
+    guard_rollbacks: int = setting(3, "Returns that may fail to help before the run stops (exit code 17).")
+    guard_snapshot_steps: int = setting(
+        10, "Updates between snapshots in memory, where two fit in 1 GiB; 0 leaves checkpoints alone to go back to."
+    )
+    guard_lr_scale: float = setting(1.0, "Factor of the learning rate for 100 updates after a return.")
+
+
+TOPICS = (ModelArguments, DataArguments, StrategyArguments, GuardArguments, RunArguments)
 
 
 def trains(training: Mapping[str, Any]) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_strategies.optimizers.group_table import describe_param_groups
 from hf_strategies.reports.events import EventLog
@@ -17,7 +18,8 @@ class EventLogCallback(TrainerCallback):
     Training that starts at step 0 starts the file anew; training that resumes first drops the events after its step,
     so that the file in the end is the uninterrupted run's, times and a "run" event for each resumption aside. The
     "end" event, with Trainer's closing summary, is written by a run that came to its last step; one that was stopped
-    before leaves none. It stands before other callbacks that write to the same file.
+    before leaves none. It stands before other callbacks that write to the same file. Once training has begun, a full
+    disk is told and waited for.
 
     Args:
         path: The file; its folder is made where it is missing.
@@ -41,7 +43,7 @@ class EventLogCallback(TrainerCallback):
             return
         self._log = EventLog(self.path)
         self._log.truncate_after(state.global_step or -1)
-        self._append(
+        self.append(
             "run",
             state,
             model=type(model).__name__,
@@ -66,19 +68,23 @@ class EventLogCallback(TrainerCallback):
         if "train_runtime" in values:
             self._summary = values
         elif any(name.startswith("eval_") for name in values):
-            self._append("eval", state, **values)
+            self.append("eval", state, **values)
         elif values:
-            self._append("log", state, **values)
+            self.append("log", state, **values)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._append("save", state)
+        checkpoint = Path(args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
+        # A trainer that outlives a full disk comes here without one; trials of a search have folders of their own.
+        if checkpoint.is_dir() or state.is_hyper_param_search:
+            self.append("save", state)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         if state.global_step >= state.max_steps:
-            self._append("end", state, **self._summary)
+            self.append("end", state, **self._summary)
 
-    def _append(self, kind: str, state: TrainerState, **values: Any) -> None:
-        if self._log is not None:  # rank 0, once training has begun
-            self._log.append(kind, step=state.global_step, **values)
+    def append(self, kind: str, state: TrainerState, **values: Any) -> None:
+        """Add an event of any kind, at the state's step unless `step` says another; rank 0 alone writes it."""
+        if self._log is not None:
+            self._log.append(kind, **{"step": state.global_step, **values})

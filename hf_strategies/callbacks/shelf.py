@@ -41,3 +41,8 @@ CALLBACKS.add(
     "hf_strategies.callbacks.hyperparameter_curve:HyperparameterCurveCallback",
     summary="weight decay, momentum or a beta along a curve of the scheduler shelf",
 )
+CALLBACKS.add(
+    "layer_norms",
+    "hf_strategies.callbacks.layer_norms:LayerNormsCallback",
+    summary="norms of parameters, gradients and updates by layer, in the updates that are logged",
+)

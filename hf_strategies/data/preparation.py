@@ -74,12 +74,16 @@ class PreparationReport:
 
 @dataclass(frozen=True)
 class PreparedText:
-    """Blocks for training and evaluation, the tokenizer that made them, and the report."""
+    """Blocks for training and evaluation, the tokenizer that made them, and the report.
+
+    `identity` is a digest of the text and of the tokenizer; None where the text is streamed.
+    """
 
     tokenizer: PreTrainedTokenizerBase
     train: PackedBlocks | StreamingBlocks
     validation: PackedBlocks
     report: PreparationReport
+    identity: str | None = None
 
 
 def prepare_text(
@@ -152,7 +156,8 @@ def prepare_text(
         from_cache=written.from_cache,
         seconds=time.perf_counter() - started,
     )
-    return PreparedText(tokenizer, train_blocks, validation_blocks, report)
+    whole = None if identity is None else digest([identity, maker.tokenizer_json])
+    return PreparedText(tokenizer, train_blocks, validation_blocks, report, whole)
 
 
 class _WrittenStreams(NamedTuple):

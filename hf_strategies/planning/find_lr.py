@@ -18,8 +18,8 @@ from hf_strategies.reports import format_number, format_table
 from hf_strategies.runs import startup
 from hf_strategies.runs.language_model import build_model, resolve_block_size
 from hf_strategies.runs.output_folder import create_folder, create_next
-from hf_strategies.runs.pretraining import prepare
 from hf_strategies.runs.process import build_training_arguments, settle_machine, use_all_cores
+from hf_strategies.runs.text import prepare
 from hf_strategies.runs.trainer import build_trainer
 
 RESULT, PICTURE = "lr_range.json", "lr_range.png"

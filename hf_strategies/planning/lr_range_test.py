@@ -70,6 +70,7 @@ def lr_range_test(
         trainer.lr_scheduler = LambdaLR(trainer.optimizer, lambda step: rates[step] / base)
         trainer._created_lr_scheduler = False  # the host keeps a schedule that it did not make
         trainer.control = TrainerControl()
+        trainer.stoppable = False  # a range test leaves no checkpoint to go on from
         trainer.callback_handler = CallbackHandler(
             [DefaultFlowCallback(), recorder],
             trainer.model,

@@ -17,7 +17,7 @@ from hf_strategies.data.sources import TextSource
 from hf_strategies.errors import MissingPackageError, UserError, did_you_mean
 from hf_strategies.planning.options import DEFAULT_RECIPE, parse_seeds, split_options
 from hf_strategies.planning.sweep_space import Axis, SettingValues, Span, corners, draw, grid, parse_axis
-from hf_strategies.planning.sweep_texts import text_sources
+from hf_strategies.planning.sweep_texts import existing_sources
 
 # Settings that belong to the sweep: what to write instead.
 OF_THE_SWEEP = {
@@ -225,7 +225,7 @@ def _try_all(
         argv = _job_argv(recipe, fixed, values, None, None)
         try:
             parsed.append(parse_arguments(argv, description="", default_recipe=DEFAULT_RECIPE))
-            texts += text_sources(parsed[-1])
+            texts += existing_sources(parsed[-1])
         except UserError as error:
             problems += str(error).splitlines()
     if problems:

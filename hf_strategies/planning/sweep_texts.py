@@ -3,26 +3,18 @@
 from collections.abc import Iterable
 
 from hf_strategies.arguments import Arguments
+from hf_strategies.arguments.texts import text_sources
 from hf_strategies.data.cache import digest
 from hf_strategies.data.sources import FileDocuments, TextSource, find_documents
 
 
-def text_sources(arguments: Arguments) -> list[TextSource]:
+def existing_sources(arguments: Arguments) -> list[TextSource]:
     """List what a job trains and evaluates on.
 
     Raises:
         UserError: A file that it names is not there, or cannot be read; data sets are not looked for.
     """
-    data = arguments.data
-    train = TextSource(
-        files=tuple(data.train_file or ()),
-        dataset_name=data.dataset_name,
-        dataset_config_name=data.dataset_config_name,
-        text_column=data.text_column,
-    )
-    sources = [train]
-    if data.validation_file:
-        sources.append(TextSource(files=tuple(data.validation_file), text_column=data.text_column))
+    sources = [source for source in text_sources(arguments) if source is not None]
     for source in sources:
         if source.files:
             FileDocuments(source.files, source.text_column)

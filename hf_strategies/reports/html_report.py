@@ -8,6 +8,7 @@ from typing import Any
 from hf_strategies.reports.charts import loss_chart, small_charts
 from hf_strategies.reports.events import Event
 from hf_strategies.reports.group_lines import GROUP_HEADERS, group_lines
+from hf_strategies.reports.guard_lines import guard_lines
 from hf_strategies.reports.headlines import headlines
 from hf_strategies.reports.run_record import RunRecord, SettingRow
 from hf_strategies.reports.stylesheet import STYLESHEET
@@ -36,6 +37,7 @@ def render_report(record: RunRecord) -> str:
         _tiles(headlines(record.results)),
         _notes(record.notes),
         _section("Loss", loss_chart(record.events) + small_charts(record.events)),
+        _section("Updates that were not taken", _notes(guard_lines(record.events))),
         _section("Samples", _samples(record.samples)),
         _section("Run it again", _command(record.command_line)),
         _section("Settings of this run", _settings(record.chosen_settings)),

@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,11 +10,23 @@ from transformers import AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTr
 
 from hf_strategies.arguments.merging import SIZES
 from hf_strategies.arguments.topics import ModelArguments
+from hf_strategies.checkpoints.trust import refuse_untrusted
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.models import resolve_sizes
 from hf_strategies.models.factory import create_config, create_model, load_config, load_model
 
 DEFAULT_BLOCK = 512
+
+
+def check_trusted(model: ModelArguments) -> None:
+    """Refuse a local checkpoint that would reach outside of its folder, or run code that nobody allowed.
+
+    Raises:
+        UserError: One line per reason.
+    """
+    name = model.model_name_or_path
+    if name is not None and Path(name).is_dir():
+        refuse_untrusted(Path(name), trust_remote_code=model.trust_remote_code)
 
 
 def resolve_block_size(model: ModelArguments, wanted: int | None) -> int:

@@ -3,26 +3,32 @@
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import transformers
-from transformers import TrainerState, TrainingArguments, set_seed
+from transformers import TrainingArguments, set_seed
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_strategies.arguments import Arguments
-from hf_strategies.arguments.resolved import FILE_NAME, write_resolved
-from hf_strategies.arguments.topics import ModelArguments, trains
-from hf_strategies.data import PreparedText, StreamingBlocks, TextSource, TokenizerRequest, prepare_text
+from hf_strategies.arguments.resolved import FILE_NAME, identity_settings, write_resolved
+from hf_strategies.arguments.topics import trains
+from hf_strategies.data import PreparedText
+from hf_strategies.distributed.agreement import decide_together
 from hf_strategies.distributed.process_group import leave_process_group
 from hf_strategies.distributed.ranks import is_main_process
-from hf_strategies.errors import UserError, first_line
+from hf_strategies.errors import StoppedError, UserError, first_line
 from hf_strategies.reports import format_count
 from hf_strategies.runs import startup
-from hf_strategies.runs.agreement import decide_together
 from hf_strategies.runs.cooldown import branch_cooldown
-from hf_strategies.runs.language_model import build_model, load_tokenizer, resolve_block_size, unused_sizes
-from hf_strategies.runs.output_folder import OutputFolder, open_output_folder, write_results
+from hf_strategies.runs.language_model import (
+    build_model,
+    check_trusted,
+    resolve_block_size,
+    unused_sizes,
+)
+from hf_strategies.runs.output_folder import OutputFolder, check_named, open_output_folder, write_results
 from hf_strategies.runs.process import build_training_arguments, settle_machine, use_all_cores
 from hf_strategies.runs.results import closing_table, record_run, write_reports
+from hf_strategies.runs.text import broken_records, check_same_text, data_facts, prepare, source_name
 from hf_strategies.runs.trainer import build_trainer, check_param_groups
 from hf_strategies.schedulers import SCHEDULERS, check_schedule
 from hf_strategies.training import StrategyTrainer
@@ -41,8 +47,11 @@ def pretrain(arguments: Arguments) -> dict[str, float]:
     transformers.logging.disable_progress_bar()  # of loading and saving; ours show what takes long
     arguments = settle_machine(arguments)
     threads = use_all_cores() if arguments.training["use_cpu"] else None
+    check_trusted(arguments.model)
     block_size = resolve_block_size(arguments.model, arguments.data.max_seq_length)
     trunk = arguments.strategy.cooldown_from
+    if trunk:
+        check_named(Path(trunk), setting="cooldown_from", trust_remote_code=arguments.model.trust_remote_code)
     planned = branch_cooldown(arguments, block_size=block_size) if trunk else arguments
     args = build_training_arguments(planned, max_seq_length=block_size)
     folder = decide_together(lambda: open_output_folder(arguments))
@@ -94,7 +103,7 @@ def run(
         block_size: Tokens per sequence.
         threads: Of the CPU; None on another device.
     """
-    notes = arguments.notes + unused_sizes(arguments.model)
+    notes = arguments.notes + folder.notes + unused_sizes(arguments.model)
     for note in notes:
         say(f"note      {note}")
     say(f"device    {startup.describe_precision(arguments, args, threads)}")
@@ -109,34 +118,54 @@ def run(
     say("data      " + text.report.summary().replace("\n", "\n          "))
     say(f"model     {startup.describe_model(arguments, model)}")
     trainer = build_trainer(arguments, args, model, text, folder.path)
+    trainer.checkpoint_facts = {"data": text.identity, "settings": identity_settings(asked)}
+    trainer.changed_settings = folder.changed
+    trainer.is_verified = folder.checkpoint != asked.strategy.cooldown_from  # opening its folder has read all of it
     training = trains(arguments.training)
     if training:
+        if folder.checkpoint is not None and "data" not in (arguments.run.allow_change or ()):
+            check_same_text(Path(folder.checkpoint), text)
         announce_training(arguments, args, text)
     if is_main_process():
         write_resolved(asked, folder.path, f"Reruns this run: scripts/pretrain.py {folder.path / FILE_NAME}")
     results: dict[str, float] = {}
     if training:
         results |= train(trainer, folder.checkpoint)
-        trainer.save_model(_internal_call=True)
-        trainer.save_state()
+        refuse_to_finish(trainer, folder.path)
+        trainer.save_last()
     results |= last_evaluation(trainer)
     return finish(asked, trainer, text, results, notes)
 
 
 def train(trainer: StrategyTrainer, checkpoint: str | None) -> dict[str, float]:
-    """Train, from a checkpoint if there is one; a checkpoint of the last update is only loaded.
+    """Train, from a checkpoint if there is one.
 
     Returns:
         What training logged at its end.
     """
-    state = TrainerState.load_from_json(str(Path(checkpoint, "trainer_state.json"))) if checkpoint else None
-    length = trainer.args.max_steps if trainer.args.max_steps > 0 else state and state.max_steps
-    if state is None or state.global_step < length:
-        return trainer.train(resume_from_checkpoint=checkpoint).metrics
-    trainer._load_from_checkpoint(checkpoint)  # the host would train one update more than was asked for
-    trainer.state = state
-    rates = [row["tokens_per_second"] for row in state.log_history if "tokens_per_second" in row]
-    return {"train_tokens_per_second": sum(rates) / max(len(rates), 1)}
+    metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
+    rates = [row["tokens_per_second"] for row in trainer.state.log_history if "tokens_per_second" in row]
+    return {"train_tokens_per_second": sum(rates) / max(len(rates), 1), **metrics}
+
+
+def refuse_to_finish(trainer: StrategyTrainer, folder: Path) -> None:
+    """Leave the folder as it is where training was stopped: the same command goes on from there.
+
+    Raises:
+        StoppedError: It was; says by what, and how it goes on.
+    """
+    if trainer.stopped_by is None:
+        return
+    state = trainer.state
+    checkpoint = folder / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+    left = (
+        f"{checkpoint} is saved" if checkpoint.is_dir() else f"{checkpoint} could not be saved, those before it stay"
+    )
+    leave_process_group()
+    raise StoppedError(
+        f"{trainer.stopped_by} after update {state.global_step} of {state.max_steps}; {left}: go on with the same "
+        f"command and --output_dir {folder}"
+    )
 
 
 def announce_training(arguments: Arguments, args: TrainingArguments, text: PreparedText) -> None:
@@ -156,41 +185,6 @@ def announce_training(arguments: Arguments, args: TrainingArguments, text: Prepa
     strategy = arguments.strategy
     if strategy.scheduler is not None:
         check_schedule(SCHEDULERS[strategy.scheduler], scale, args.warmup_steps, strategy.scheduler_kwargs or {})
-
-
-def prepare(arguments: Arguments, block_size: int) -> PreparedText:
-    """Read, tokenize and pack the text that was named; one process does it for all."""
-    data, model = arguments.data, arguments.model
-    columns = {"text_column": data.text_column}
-    only_validation = not (data.train_file or data.dataset_name or trains(arguments.training))
-    train_files = data.validation_file if only_validation else data.train_file
-    train = TextSource(
-        files=tuple(train_files or ()),
-        dataset_name=data.dataset_name,
-        dataset_config_name=data.dataset_config_name,
-        **columns,
-    )
-    validation = TextSource(files=tuple(data.validation_file), **columns) if data.validation_file else None
-    return prepare_text(
-        train,
-        validation,
-        tokenizer=load_tokenizer(model) or request_tokenizer(model),
-        block_size=block_size,
-        validation_share=data.validation_share,
-        max_broken_share=data.max_broken_share,
-        max_train_blocks=data.max_train_samples,
-        max_eval_blocks=data.max_eval_samples,
-        isolate_documents=data.isolate_documents,
-        streaming=data.streaming,
-        num_workers=data.preprocessing_num_workers,
-        show_progress=is_main_process(),
-    )
-
-
-def request_tokenizer(model: ModelArguments) -> TokenizerRequest:
-    """Ask for the tokenizer that is to be trained; only BPE has a size to choose."""
-    kind = model.tokenizer or "bpe"
-    return TokenizerRequest(kind=kind, vocab_size=model.vocab_size if kind == "bpe" else None)
 
 
 def say(line: str) -> None:
@@ -259,28 +253,3 @@ def push(trainer: StrategyTrainer, folder: Path) -> None:
             f"the run is finished in {folder}, but the Hub did not take it: {first_line(error)}; "
             f"try again with: hf upload {trainer.hub_model_id} {folder}"
         ) from error
-
-
-def broken_records(text: PreparedText) -> list[str]:
-    """Say which records were skipped, while preparing and, of a stream, while training."""
-    streamed = text.train.broken.summary() if isinstance(text.train, StreamingBlocks) else ""
-    return [said for said in (text.report.broken, streamed) if said]
-
-
-def data_facts(text: PreparedText) -> dict[str, Any]:
-    """Count both sides of the data, for the report."""
-    facts: dict[str, Any] = {
-        f"{side} {what}": count
-        for side, counts in text.report.sides.items()
-        for what, count in counts._asdict().items()
-    }
-    return {**facts, "bytes per token": round(text.report.bytes_per_token, 3)}
-
-
-def source_name(arguments: Arguments) -> str:
-    """Say in a few words what the run read."""
-    if arguments.data.dataset_name:
-        return arguments.data.dataset_name
-    if arguments.data.train_file:
-        return ", ".join(Path(name).name for name in arguments.data.train_file)
-    return "the Python standard library's source"

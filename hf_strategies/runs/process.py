@@ -1,6 +1,7 @@
 """What a process must know before its trainer exists: its cores, its device, its share of the batch."""
 
 import os
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from hf_strategies.errors import UserError, first_line
 from hf_strategies.schedulers import SCHEDULERS
 
 THREADS = "HF_STRATEGIES_THREADS"
+JOB_STARTED = time.time()  # scripts import this before they read any data, which may take hours
 
 # Where the host's default would hide something: these say what a script's reader expects instead.
 SCRIPT_DEFAULTS: dict[str, Any] = {

@@ -26,7 +26,7 @@ PICTURE, REPORT, CARD = "loss.png", "report.html", "README.md"
 
 def setting_rows(arguments: Arguments) -> list[SettingRow]:
     """List every setting of ours, and those of the host's that somebody set, with the place that set it."""
-    topics = (arguments.model, arguments.data, arguments.strategy, arguments.run)
+    topics = (arguments.model, arguments.data, arguments.strategy, arguments.guard, arguments.run)
     ours = [
         ((topic.__doc__ or "").rstrip("."), item.name, getattr(topic, item.name))
         for topic in topics

@@ -1,13 +1,21 @@
 """The frame of every script: a user's mistake ends it with one line per mistake and an exit code."""
 
+import errno
 import functools
 import logging
+import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import TypeVar
 
 from hf_strategies.distributed.ranks import is_local_main_process
-from hf_strategies.errors import UserError
+from hf_strategies.errors import StoppedError, UserError
+from hf_strategies.runs.disk_errors import lossy_output, told_in_a_line
+from hf_strategies.runs.launcher import stop_with_launcher
 
 Result = TypeVar("Result")
 
@@ -16,7 +24,7 @@ LOGGER, NOISE = "bitsandbytes.backends.cpu.ops", "Failed to load CPU gemm_4bit_f
 
 
 def script(main: Callable[[Sequence[str] | None], Result]) -> Callable[..., Result]:
-    """Wrap a script's `main(argv)` so that a `UserError` prints its lines and exits with its code.
+    """Wrap a script's `main(argv)` so that a `UserError` or `StoppedError` prints its lines and exits with its code.
 
     With `--debug` on the command line the error keeps its traceback.
     """
@@ -25,17 +33,60 @@ def script(main: Callable[[Sequence[str] | None], Result]) -> Callable[..., Resu
     def wrapped(argv: Sequence[str] | None = None) -> Result:
         words = sys.argv[1:] if argv is None else argv
         logging.getLogger(LOGGER).addFilter(_is_news)
+        stop_with_launcher()
         try:
-            return main(words)
-        except UserError as error:
-            if "--debug" in words:
+            with lossy_output(), told_in_a_line(), _naming_paths(), _ended_by_signals():
+                return main(words)
+        except (UserError, StoppedError) as ended:
+            label = "stopped" if isinstance(ended, StoppedError) else "error"
+            if label == "error" and "--debug" in words:
                 raise
             if is_local_main_process():  # a file may be missing on one machine of several
-                for line in str(error).splitlines():
-                    print(f"error: {line}", file=sys.stderr, flush=True)
-            raise SystemExit(error.exit_code) from None
+                for line in str(ended).splitlines():
+                    print(f"{label}: {line}", file=sys.stderr, flush=True)
+            raise SystemExit(ended.exit_code) from None
 
     return wrapped
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """End in good order by a signal that comes before training or after it; training itself answers in its own way."""
+    owner = os.getpid()
+
+    def end(number: int, _: FrameType | None) -> None:
+        if os.getpid() != owner:  # a data loader's worker, which was forked with this handler
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        raise StoppedError(f"{signal.Signals(number).name}, outside of training: nothing that was saved is lost")
+
+    end.ends_process = True  # type: ignore[attr-defined]  # for those who would call it besides their own
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+    previous = {number: signal.getsignal(number) for number in numbers}
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    taken = {number: handler for number, handler in previous.items() if handler in usual}
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in taken.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _naming_paths() -> Iterator[None]:
+    """Take a path that no file system could have for its user's mistake, wherever it is first looked at."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise UserError(f"a path is too long to exist: {str(error.filename)[:60]}...") from error
 
 
 def _is_news(record: logging.LogRecord) -> bool:

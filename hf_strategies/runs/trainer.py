@@ -15,9 +15,11 @@ from transformers import (
 
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.cooldown import read_trunk_state
+from hf_strategies.arguments.topics import GuardArguments
 from hf_strategies.callbacks.console import ConsoleCallback
 from hf_strategies.callbacks.event_log import EventLogCallback
 from hf_strategies.callbacks.hyperparameter_curve import HyperparameterCurveCallback
+from hf_strategies.callbacks.layer_norms import LayerNormsCallback
 from hf_strategies.callbacks.parameter_groups import ParameterGroupsCallback
 from hf_strategies.callbacks.samples import SamplePrinterCallback
 from hf_strategies.callbacks.throughput import ThroughputCallback
@@ -27,10 +29,12 @@ from hf_strategies.metrics.language_modeling import language_modeling_metrics, n
 from hf_strategies.optimizers import OptimizerFactory, resolve_param_groups
 from hf_strategies.runs.language_model import sketch_model
 from hf_strategies.runs.output_folder import EVENTS
+from hf_strategies.runs.process import JOB_STARTED
 from hf_strategies.runs.prompts import split_prompts
 from hf_strategies.runs.results import CARD
 from hf_strategies.schedulers.value_curves import ValueCurve
 from hf_strategies.training import StrategyTrainer
+from hf_strategies.training.guard import GuardOptions
 
 
 class ReportedTrainer(StrategyTrainer):
@@ -71,6 +75,14 @@ def build_trainer(
             clip_grad_value=strategy.clip_grad_value,
             adaptive_clipping=strategy.adaptive_clipping,
             sam_rho=strategy.sam_rho,
+            z_loss=strategy.z_loss,
+            guard=guard_options(arguments.guard),
+            max_broken_share=arguments.data.max_broken_share,
+            max_hours=arguments.run.max_hours,
+            job_started=JOB_STARTED,
+            save_minutes=arguments.run.save_minutes,
+            save_at_steps=[int(step) for step in arguments.run.save_at_steps or ()],
+            hang_timeout=arguments.run.hang_timeout,
             callbacks=build_callbacks(arguments, text, folder),
             **optimizer,
         )
@@ -78,6 +90,18 @@ def build_trainer(
         raise UserError(first_line(error)) from error
     trainer.remove_callback(PrinterCallback)  # ConsoleCallback prints what it would, to be read
     return trainer
+
+
+def guard_options(guard: GuardArguments) -> GuardOptions | None:
+    """Hand the settings of the step guard to the trainer; None where it is switched off."""
+    if not guard.guard:
+        return None
+    return GuardOptions(
+        patience=guard.guard_patience,
+        rollbacks=guard.guard_rollbacks,
+        snapshot_steps=guard.guard_snapshot_steps,
+        lr_scale=guard.guard_lr_scale,
+    )
 
 
 def check_param_groups(arguments: Arguments, args: TrainingArguments, *, block_size: int) -> None:
@@ -114,6 +138,8 @@ def build_callbacks(arguments: Arguments, text: PreparedText, folder: Path) -> l
     }
     for name, written in (arguments.strategy.hyperparameter_curves or {}).items():
         callbacks.append(HyperparameterCurveCallback(**vars(ValueCurve.from_setting(name, written)), **spans))
+    if arguments.run.log_layer_norms:
+        callbacks.append(LayerNormsCallback())
     if arguments.run.num_completions:
         prompts, references = split_prompts(
             text.validation,

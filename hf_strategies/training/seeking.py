@@ -10,10 +10,10 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, has_length
 
 from hf_strategies.data.streaming import StreamingBlocks
+from hf_strategies.training.feed.order import ShuffledOrder
+from hf_strategies.training.feed.position import Feed, Position, check_global_batch, samples_done, updates_to
+from hf_strategies.training.feed.stream import SeekableStream
 from hf_strategies.training.host import Host
-from hf_strategies.training.order import ShuffledOrder
-from hf_strategies.training.position import Feed, Position, check_global_batch, samples_done, updates_to
-from hf_strategies.training.stream import SeekableStream
 
 
 class SeekingMixin(Host):
@@ -41,10 +41,10 @@ class SeekingMixin(Host):
         return sampler
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
         if self.args.should_save:
             folder = Path(self._get_output_dir(trial), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
             self._position().save(folder)
-        super()._save_checkpoint(model, trial)
 
     def set_initial_training_values(self, args: TrainingArguments, dataloader: DataLoader) -> tuple:
         num_train_epochs, *others = super().set_initial_training_values(args, dataloader)
@@ -75,8 +75,8 @@ class SeekingMixin(Host):
             epoch, batches = position.epoch, updates * self.args.gradient_accumulation_steps
             if position.stream is not None and isinstance(self.train_dataset, SeekableStream):
                 self.train_dataset.seek(position.stream, position.samples_in_epoch)
-        if self._order is not None:
-            self._order.set_epoch(epoch)  # accelerate's own call does not reach through a loader that skips batches
+        if self.state.global_step >= max_steps:
+            return num_train_epochs, 0  # the host asks after an update whether it was the last
         return epoch, batches
 
     def _feed(self) -> Feed:
@@ -95,6 +95,8 @@ class SeekingMixin(Host):
             batches_per_epoch=len(loader) * self.get_sp_size() if has_length(loader) else streamed,
             samples_per_batch=feed.samples_per_update // accumulation,
         )
+        if samples == 0 and not has_length(loader):  # the run's end, which is not the stream's: a longer one goes on
+            epoch, samples = epoch - 1, streamed * feed.samples_per_update // accumulation
         stream = self.train_dataset if isinstance(self.train_dataset, SeekableStream) else None
         if stream is not None and stream.is_over(samples):
             return Position(epoch=epoch + 1, samples_in_epoch=0, feed=feed)

@@ -2,14 +2,35 @@
 
 from transformers import Trainer
 
+from hf_strategies.training.checkpointing import CheckpointingMixin
+from hf_strategies.training.continuing import ContinuingMixin
+from hf_strategies.training.feeding import FeedingMixin
 from hf_strategies.training.gradients import GradientsMixin
+from hf_strategies.training.guarding import GuardingMixin
 from hf_strategies.training.metric_log import MetricLogMixin
+from hf_strategies.training.regularizing import RegularizingMixin
+from hf_strategies.training.rescuing import RescuingMixin
+from hf_strategies.training.resuming import ResumingMixin
 from hf_strategies.training.scheduling import SchedulingMixin
 from hf_strategies.training.seeking import SeekingMixin
+from hf_strategies.training.stopping import StoppingMixin
 
 
-class StrategyMixin(SchedulingMixin, GradientsMixin, MetricLogMixin, SeekingMixin):
-    """Give any Trainer schedules by name, callbacks' metrics in its log, and an exact position in its data.
+class StrategyMixin(
+    StoppingMixin,
+    RescuingMixin,
+    CheckpointingMixin,
+    ResumingMixin,
+    SchedulingMixin,
+    GuardingMixin,
+    GradientsMixin,
+    RegularizingMixin,
+    MetricLogMixin,
+    FeedingMixin,
+    ContinuingMixin,
+    SeekingMixin,
+):
+    """Give any Trainer schedules by name, updates that are judged, checkpoints that are whole, and an exact resume.
 
     It stands before the Trainer it extends: `class Mine(StrategyMixin, Seq2SeqTrainer)`. What a plain Trainer can do
     stays with it. A random order of samples becomes a pure function of (data_seed, or else seed; epoch; position), any
@@ -18,7 +39,10 @@ class StrategyMixin(SchedulingMixin, GradientsMixin, MetricLogMixin, SeekingMixi
     continue where they were left.
 
     Its keyword arguments besides the host's: `scheduler`, `scheduler_kwargs` and `tokens_per_sample` of
-    `SchedulingMixin`, `clip_grad_value`, `adaptive_clipping` and `sam_rho` of `GradientsMixin`.
+    `SchedulingMixin`; `clip_grad_value`, `adaptive_clipping` and `sam_rho` of `GradientsMixin`; `z_loss` of
+    `RegularizingMixin`; `guard` of `GuardingMixin` (on by default); `max_broken_share` of `FeedingMixin`; `max_hours`,
+    `job_started`, `save_minutes`, `save_at_steps` and `hang_timeout` of `StoppingMixin`, whose `stopped_by` says why a
+    run ended early.
     """
 
 

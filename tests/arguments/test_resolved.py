@@ -45,11 +45,11 @@ def test_a_secret_stays_out_of_it(tmp_path):
 def test_the_same_run_is_recognised_and_another_is_told_apart(tmp_path):
     write_resolved(parse(*ARGV), tmp_path, "A run.")
     earlier = read_resolved(tmp_path)
-    assert differences(earlier, parse(*ARGV, "--output_dir", "elsewhere", "--report_to", "none")) == []
-    assert differences(earlier, parse(*ARGV, "--weight_decay", "0.2", "--seed", "1")) == [
-        "weight_decay: 0.1 there, 0.2 here",
-        "seed: None there, 1 here",
-    ]
+    assert differences(earlier, parse(*ARGV, "--output_dir", "elsewhere", "--report_to", "none")) == {}
+    assert differences(earlier, parse(*ARGV, "--weight_decay", "0.2", "--seed", "1")) == {
+        "weight_decay": "weight_decay: 0.1 there, 0.2 here",
+        "seed": "seed: None there, 1 here",
+    }
 
 
 def test_an_empty_folder_holds_no_run(tmp_path):

@@ -1,10 +1,12 @@
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from hf_strategies.errors import UserError
+from hf_strategies.errors import StoppedError, UserError
 from hf_strategies.runs.script import script
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +22,46 @@ def test_a_users_mistake_ends_with_its_lines_and_exit_code_2(capsys):
         failing([])
     assert ended.value.code == 2
     assert capsys.readouterr().err == "error: first line\nerror: second line\n"
+
+
+@pytest.mark.parametrize("words", [[], ["--debug"]])
+def test_a_stop_is_no_error_and_ends_with_143(capsys, words):
+    @script
+    def stopped(argv=None):
+        raise StoppedError("SIGTERM after update 3 of 9")
+
+    with pytest.raises(SystemExit) as ended:
+        stopped(words)
+    assert ended.value.code == 143
+    assert capsys.readouterr().err == "stopped: SIGTERM after update 3 of 9\n"
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
+def test_a_signal_outside_of_training_ends_with_143_too(capsys, name):
+    @script
+    def stopped(argv=None):
+        signal.raise_signal(getattr(signal, name))
+        raise AssertionError
+
+    before = signal.getsignal(getattr(signal, name))
+    with pytest.raises(SystemExit) as ended:
+        stopped([])
+    assert ended.value.code == 143
+    assert capsys.readouterr().err == f"stopped: {name}, outside of training: nothing that was saved is lost\n"
+    assert signal.getsignal(getattr(signal, name)) is before
+
+
+def test_a_process_forked_by_a_script_dies_of_its_signals_in_silence(capfd):
+    @script
+    def forking(argv=None):
+        child = os.fork()
+        if child == 0:
+            signal.raise_signal(signal.SIGTERM)
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert forking([]) == -signal.SIGTERM
+    assert capfd.readouterr().err == ""
 
 
 def test_debug_keeps_the_traceback():

@@ -78,7 +78,7 @@ def test_a_grid_ends_with_a_table_a_picture_and_a_recipe_also_when_a_trial_diver
     assert yaml.safe_load(recipe.read_text())["learning_rate"] == 3e-3
     trial = folder / "trials" / best["trial"]
     again = parse_arguments([str(recipe)], description="", default_recipe="pretrain")
-    assert differences(read_resolved(trial), again) == []
+    assert differences(read_resolved(trial), again) == {}
 
     before = {path: path.stat().st_mtime_ns for path in folder.glob("trials/*/*")}
     main([*words, *flags, *vary])

@@ -88,17 +88,22 @@ def metered_callbacks(folder: Path, meter: Meter) -> list[TrainerCallback]:
     return callbacks
 
 
-def train(ours: bool, folder: Path, *, num_steps: int, num_warmup_steps: int, sizes: dict[str, int]) -> StepClock:
-    """Train a fresh model for `num_steps` after the warmup, and return the clock that watched."""
-    set_seed(0)
-    config = LlamaConfig(
+def llama_config(hidden_size: int, num_hidden_layers: int) -> LlamaConfig:
+    """Describe a Llama of a small vocabulary."""
+    return LlamaConfig(
         vocab_size=VOCABULARY,
-        hidden_size=sizes["hidden_size"],
-        intermediate_size=sizes["hidden_size"] * 8 // 3,
-        num_hidden_layers=sizes["num_hidden_layers"],
+        hidden_size=hidden_size,
+        intermediate_size=hidden_size * 8 // 3,
+        num_hidden_layers=num_hidden_layers,
         num_attention_heads=8,
         tie_word_embeddings=True,
     )
+
+
+def train(ours: bool, folder: Path, *, num_steps: int, num_warmup_steps: int, sizes: dict[str, int]) -> StepClock:
+    """Train a fresh model for `num_steps` after the warmup, and return the clock that watched."""
+    set_seed(0)
+    config = llama_config(sizes["hidden_size"], sizes["num_hidden_layers"])
     rows = torch.randint(0, VOCABULARY, (64, sizes["sequence_length"]))
     args = TrainingArguments(
         str(folder),

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from hf_strategies.randomness import shuffled_indices
-from hf_strategies.training.order import CHUNK, ShuffledOrder
+from hf_strategies.training.feed.order import CHUNK, ShuffledOrder
 
 
 @pytest.mark.parametrize("size", [1, 100, CHUNK, CHUNK + 7])

@@ -6,7 +6,7 @@ import torch
 from hf_strategies.data.framing import Framing
 from hf_strategies.data.streaming import REMEMBERED_BATCHES, StreamingBlocks
 from hf_strategies.training import StrategyTrainer
-from hf_strategies.training.stream import SeekableStream
+from hf_strategies.training.feed.stream import SeekableStream
 
 TEXTS = [str(number) for number in range(325)]  # with their ends 1,190 tokens, and one before them
 NUM_BLOCKS = 80  # of 16 tokens, 15 of them predicted: ten updates of 2 x 4

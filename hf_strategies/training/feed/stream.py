@@ -21,6 +21,8 @@ class SeekableStream(IterableDataset):
         stream: Where the blocks come from.
     """
 
+    draws_nothing = True  # a block is a function of its number
+
     def __init__(self, stream: StreamingBlocks) -> None:
         self.stream = stream
         self._num_blocks: int | None = None  # of this pass, known once it was read to its end

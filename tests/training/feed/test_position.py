@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from hf_strategies.errors import UserError
-from hf_strategies.training.position import Feed, Position, check_global_batch, samples_done, updates_to
+from hf_strategies.training.feed.position import Feed, Position, check_global_batch, samples_done, updates_to
 
 FEED = Feed(num_samples=96, data_seed=42, samples_per_update=8)
 HALFWAY = Position(epoch=1, samples_in_epoch=48, feed=FEED)

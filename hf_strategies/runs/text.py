@@ -1,0 +1,78 @@
+"""The text of a run: from settings to blocks, and what is said about it."""
+
+from pathlib import Path
+from typing import Any
+
+from hf_strategies.arguments import Arguments
+from hf_strategies.arguments.texts import text_sources
+from hf_strategies.arguments.topics import ModelArguments
+from hf_strategies.checkpoints.manifest import read_manifest
+from hf_strategies.data import PreparedText, StreamingBlocks, TokenizerRequest, prepare_text
+from hf_strategies.distributed.ranks import is_main_process
+from hf_strategies.errors import UserError
+from hf_strategies.runs.language_model import load_tokenizer
+
+
+def prepare(arguments: Arguments, block_size: int) -> PreparedText:
+    """Read, tokenize and pack the text that was named; one process does it for all."""
+    data, model = arguments.data, arguments.model
+    train, validation = text_sources(arguments)
+    return prepare_text(
+        train,
+        validation,
+        tokenizer=load_tokenizer(model) or request_tokenizer(model),
+        block_size=block_size,
+        validation_share=data.validation_share,
+        max_broken_share=data.max_broken_share,
+        max_train_blocks=data.max_train_samples,
+        max_eval_blocks=data.max_eval_samples,
+        isolate_documents=data.isolate_documents,
+        streaming=data.streaming,
+        num_workers=data.preprocessing_num_workers,
+        show_progress=is_main_process(),
+    )
+
+
+def request_tokenizer(model: ModelArguments) -> TokenizerRequest:
+    """Ask for the tokenizer that is to be trained; only BPE has a size to choose."""
+    kind = model.tokenizer or "bpe"
+    return TokenizerRequest(kind=kind, vocab_size=model.vocab_size if kind == "bpe" else None)
+
+
+def check_same_text(checkpoint: Path, text: PreparedText) -> None:
+    """Refuse to go on from a checkpoint with another text than it was trained on.
+
+    Raises:
+        UserError: The text, or the tokenizer, is another.
+    """
+    earlier = (read_manifest(checkpoint) or {}).get("data")
+    if earlier is not None and text.identity is not None and earlier != text.identity:
+        raise UserError(
+            f"the text or its tokenizer has changed since {checkpoint}: digest {earlier} there, {text.identity} here; "
+            "restore it, choose another output_dir, or go on with --allow_change data"
+        )
+
+
+def broken_records(text: PreparedText) -> list[str]:
+    """Say which records were skipped, while preparing and, of a stream, while training."""
+    streamed = text.train.broken.summary() if isinstance(text.train, StreamingBlocks) else ""
+    return [said for said in (text.report.broken, streamed) if said]
+
+
+def data_facts(text: PreparedText) -> dict[str, Any]:
+    """Count both sides of the data, for the report."""
+    facts: dict[str, Any] = {
+        f"{side} {what}": count
+        for side, counts in text.report.sides.items()
+        for what, count in counts._asdict().items()
+    }
+    return {**facts, "bytes per token": round(text.report.bytes_per_token, 3)}
+
+
+def source_name(arguments: Arguments) -> str:
+    """Say in a few words what the run read."""
+    if arguments.data.dataset_name:
+        return arguments.data.dataset_name
+    if arguments.data.train_file:
+        return ", ".join(Path(name).name for name in arguments.data.train_file)
+    return "the Python standard library's source"

@@ -1,0 +1,39 @@
+"""Python's, NumPy's and torch's global random streams, lent to what draws on examples."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch.utils.data import get_worker_info
+
+from hf_strategies.training.random_streams import RandomStreams
+
+
+@contextmanager
+def streams_aside() -> Iterator[None]:
+    """Let what runs inside seed and use the streams of the CPU, and put them back after.
+
+    A data loader's worker process has none that anybody would miss: nothing is put back there. Elsewhere it costs
+    0.1 ms, nearly all of it NumPy's.
+    """
+    if get_worker_info() is not None:
+        yield
+        return
+    streams = RandomStreams(torch.device("cpu"))
+    try:
+        yield
+    finally:
+        streams.restore()
+
+
+def seed_streams(seed: int) -> None:
+    """Seed the streams; 6 microseconds (`torch.manual_seed` alone takes 100, as it turns to every device).
+
+    Args:
+        seed: In [0, 2**63); NumPy's stream takes its lowest 32 bits.
+    """
+    random.seed(seed)
+    np.random.seed(seed & 0xFFFFFFFF)
+    torch.default_generator.manual_seed(seed)

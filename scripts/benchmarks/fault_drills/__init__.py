@@ -1,0 +1,1 @@
+"""Faults done to real runs, one module per kind; each drill says whether the run came through, and if not, how."""

@@ -1,0 +1,18 @@
+import pytest
+
+from scripts.benchmarks.fault_drills import numbers, sabotage
+
+
+@pytest.fixture(scope="module")
+def clean(drills, tmp_path_factory):
+    runs, corpus, _ = drills
+    folder = tmp_path_factory.mktemp("clean") / "out"
+    assert numbers.clean(runs, corpus, folder, seed=0).problem == ""  # no false alarm either
+    return folder
+
+
+@pytest.mark.parametrize("kind", sabotage.KINDS)
+def test_bad_numbers_cost_less_than_a_hundredth_of_the_loss(drills, clean, tmp_path, kind):
+    runs, corpus, _ = drills
+    outcome = numbers.drill(runs, corpus, clean, tmp_path / "out", kind=kind, seed=0)
+    assert outcome.problem == "", outcome
