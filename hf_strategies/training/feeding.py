@@ -9,7 +9,7 @@ import torch
 from accelerate import skip_first_batches
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, Sampler, SequentialSampler
-from transformers import default_data_collator
+from transformers import default_data_collator, trainer_pt_utils
 
 from hf_strategies.callbacks.event_log import EventLogCallback
 from hf_strategies.errors import UserError
@@ -20,12 +20,15 @@ from hf_strategies.training.feed.stream_feed import StreamFeed
 from hf_strategies.training.feed.worker_deaths import Delivery, HeldSignal
 from hf_strategies.training.host import Host
 
+ORDERS_OF_BATCHES = (BatchSampler, getattr(trainer_pt_utils, "BatchRebalanceSampler", BatchSampler))
+
 
 class FeedingMixin(Host):
     """Key what is drawn on examples by their place, replace samples that are broken, restart workers that die.
 
     Broken samples are listed in `broken_samples.jsonl` in the output folder. The host's loader stays as it is where
-    batches are dealt out by one rank (`dispatch_batches`) or made by a batch sampler (`batch_rebalance`).
+    batches are dealt out by one rank (`dispatch_batches`) or made by a batch sampler (`batch_rebalance`): its order
+    outlives a resume, but nothing is replaced, and what is drawn on examples is not keyed.
 
     Args:
         max_broken_share: Stop when more than this share of the training samples is broken.
@@ -36,6 +39,7 @@ class FeedingMixin(Host):
     """
 
     data_collator: Any
+    _sampler: Any = None  # the host's order of indices or batches, or ours with places
     _placed: PlacedOrder | None = None
     _keyed = False
     _broken: BrokenSamples | None = None
@@ -72,20 +76,21 @@ class FeedingMixin(Host):
             return super()._get_dataloader(dataset, description, batch_size, sampler_fn, is_training, **kwargs)
         streamed = isinstance(dataset, IterableDataset)
         sampler = None if streamed or sampler_fn is None else sampler_fn(dataset) or SequentialSampler(dataset)
-        self._placed, self._keyed = None, False
+        self._sampler, self._placed, self._keyed = None, None, False
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         if not streamed:
-            if self.accelerator.dispatch_batches or isinstance(sampler, BatchSampler):
+            if self.accelerator.dispatch_batches or isinstance(sampler, ORDERS_OF_BATCHES):
+                self._sampler = sampler
                 return super()._get_dataloader(
                     dataset, description, batch_size, lambda _: sampler, is_training, **kwargs
                 )
             assert sampler is not None
-            sampler = self._placed = PlacedOrder(sampler)
+            sampler = self._sampler = self._placed = PlacedOrder(sampler, seed)
         collator = self.data_collator
         if isinstance(dataset, datasets.Dataset):
             feed_from, joined = self._remove_unused_columns(dataset, description=description), collator
         else:
             feed_from, joined = dataset, self._get_collator_with_removed_columns(collator, description=description)
-        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         draws = collator is not default_data_collator or not draws_nothing(dataset)
         feed = (StreamFeed if streamed else SampleFeed)(feed_from, joined, seed, draws=draws)
         self.data_collator, self._keyed = feed.collate, True
@@ -98,8 +103,9 @@ class FeedingMixin(Host):
         epoch, batches = super()._init_training_state(*args, **kwargs)
         self._batches_before = batches
         self._broken, self._untold = None, []
+        if hasattr(self._sampler, "set_epoch"):
+            self._sampler.set_epoch(epoch)  # accelerate's own call does not reach through a loader that skips batches
         if self._placed is not None:
-            self._placed.set_epoch(epoch)  # accelerate's own call does not reach through a loader that skips batches
             samples = batches * self.get_total_train_batch_size(self.args) // self.args.gradient_accumulation_steps
             self._broken = BrokenSamples(
                 Path(self.args.output_dir, FILE_NAME),
