@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from hf_strategies.randomness import draw_seed
@@ -30,7 +31,7 @@ class StreamFeed(IterableDataset):
         self.collator = collator
         self.seed = seed
         self.draws = draws
-        self.epoch = 0
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "dataset":
@@ -41,20 +42,22 @@ class StreamFeed(IterableDataset):
         return len(self.dataset)
 
     def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
+        self._epoch.fill_(epoch)
         if hasattr(self.dataset, "set_epoch"):
             self.dataset.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[NumberedSample]:
-        worker = get_worker_info()
+        epoch, worker = int(self._epoch), get_worker_info()
+        if worker is not None and hasattr(self.dataset, "set_epoch"):
+            self.dataset.set_epoch(epoch)
         number, stride = (0, 1) if worker is None else (worker.id, worker.num_workers)
         samples, reading_draws = iter(self.dataset), not draws_nothing(self.dataset)
         while True:
-            with self._streams(self.epoch, number, "sample") if reading_draws else nullcontext():
+            with self._streams(epoch, number, "sample") if reading_draws else nullcontext():
                 sample = next(samples, END)
             if sample is END:
                 return
-            yield self.epoch, number, sample
+            yield epoch, number, sample
             number += stride
 
     def collate(self, samples: list[NumberedSample]) -> Any:
