@@ -45,6 +45,7 @@ class FeedingMixin(Host):
     _broken: BrokenSamples | None = None
     _deaths: HeldSignal | None = None
     _delivery: Delivery | None = None
+    _epoch = 0
     _batches_before = 0  # of the pass that comes next
 
     def __init__(self, *args: Any, max_broken_share: float = 0.01, **kwargs: Any) -> None:
@@ -118,7 +119,7 @@ class FeedingMixin(Host):
         return epoch, batches
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
-        self._delivery = None
+        self._epoch, self._delivery = kwargs["epoch"], None
         self._deaths = HeldSignal(self.args.dataloader_num_workers > 0)
         try:
             super()._run_epoch(*args, **kwargs)
@@ -179,10 +180,9 @@ class FeedingMixin(Host):
             left.end()
         loader.base_dataloader._iterator = None  # with persistent workers it is kept, dead ones and all
         rest = skip_first_batches(loader, num_batches)
-        if self._placed is not None:
-            epoch = self._placed.epoch
-            rest.set_epoch(epoch)
-            self._placed.set_epoch(epoch)
+        rest.set_epoch(self._epoch)
+        if hasattr(self._sampler, "set_epoch"):
+            self._sampler.set_epoch(self._epoch)
         return iter(rest)
 
     def _tell_of_restart(self, num_batches: int, reason: str) -> None:

@@ -21,7 +21,7 @@ Place = tuple[int, int, int]  # index of the sample, epoch, position in the epoc
 
 
 def draws_nothing(source: Any) -> bool:
-    """Tell whether a data set's or an order's class says that it leaves nothing to chance; an heir says it for itself."""
+    """Tell whether a data set's or an order's class says that it leaves nothing to chance; an heir says so itself."""
     return vars(type(source)).get("draws_nothing", False)
 
 
