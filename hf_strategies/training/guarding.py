@@ -16,12 +16,12 @@ from transformers.trainer_utils import TrainOutput
 from hf_strategies.checkpoints.choice import GUARD
 from hf_strategies.checkpoints.manifest import read_manifest
 from hf_strategies.errors import UserError, first_line
+from hf_strategies.training.beginning import BeginningMixin
 from hf_strategies.training.guard.left_out import leave_out
 from hf_strategies.training.guard.policy import Action, GuardOptions
 from hf_strategies.training.guard.snapshot import Live
 from hf_strategies.training.guard.step_guard import Counts, StepGuard
-from hf_strategies.training.guard.zero_step import ZeroStep
-from hf_strategies.training.random_streams import RandomStreams
+from hf_strategies.training.guard.zero_step import SINCE, ZeroStep
 from hf_strategies.training.responding import RespondingMixin
 
 MAX_SNAPSHOT_BYTES = 1 << 30  # of the two that are kept, on each rank
@@ -30,7 +30,7 @@ DEFAULT = GuardOptions()
 logger = logging.getLogger(__name__)
 
 
-class GuardingMixin(RespondingMixin):
+class GuardingMixin(BeginningMixin, RespondingMixin):
     """Judge each update before the optimizer moves, by its loss and gradient norm over all ranks.
 
     A bad one (not finite, or a spike) is skipped; after several in a row weights, optimizer, random streams and
@@ -63,7 +63,7 @@ class GuardingMixin(RespondingMixin):
             return prepared
         if self.is_deepspeed_enabled and self._zero_step is None:
             if not ZeroStep.can_watch(self.model_wrapped):
-                logger.warning("the step guard is off: under DeepSpeed it works with ZeRO stages 1 to 3")
+                logger.warning("the step guard is off: it works with ZeRO's own optimizers, of DeepSpeed %s on", SINCE)
                 return prepared
             self._zero_step = ZeroStep(self.model_wrapped, self._is_bad)
         self._guard = StepGuard(self.guard_options)
@@ -77,8 +77,6 @@ class GuardingMixin(RespondingMixin):
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
-        if self._guard is not None and not self._losses:
-            self._begin_update()
         kept = copy.copy(inputs) if self._guard is not None else None  # some take out of it what they need
         loss = super().training_step(model, inputs, num_items_in_batch)
         if self._guard is not None:
@@ -153,10 +151,10 @@ class GuardingMixin(RespondingMixin):
         return slow_updates
 
     def _begin_update(self) -> None:
-        assert self._guard is not None
-        self._random = RandomStreams(self._live.device)
-        self._loss_before = self._tr_loss.clone()
-        self._statistics_before = [statistic.clone() for statistic in self._live.statistics()]
+        super()._begin_update()
+        if self._guard is None:
+            return
+        assert self._beginning is not None
         if self._slow_restart is not None and not self._slow_restart.begin_update():
             self._slow_restart = None
         policy, memory = self._guard.policy, self._guard.memory
@@ -167,7 +165,7 @@ class GuardingMixin(RespondingMixin):
                 distributed.all_reduce(size, op=distributed.ReduceOp.MAX)
             if 2 * size.item() <= MAX_SNAPSHOT_BYTES:
                 step = self.state.global_step
-                memory.take(self._live, step, self._random, is_proven=step == self._guard.trusted)
+                memory.take(self._live, step, self._beginning.random, is_proven=step == self._guard.trusted)
 
     def _is_bad(self, loss: Tensor, norm: Tensor | float | None, scale: Callable[[], float] | None) -> bool:
         """Judge an update by what all ranks say; one collective where there are several, and one wait for the device.
@@ -197,9 +195,8 @@ class GuardingMixin(RespondingMixin):
             self._good_inputs = self._inputs
             self._mark(self._guard.take_proven(), healthy=True)
         elif self._verdict.reason:
-            self._tr_loss.copy_(self._loss_before)
-            for statistic, before in zip(self._live.statistics(), self._statistics_before, strict=True):
-                statistic.copy_(before)
+            assert self._beginning is not None
+            self._beginning.undo(self)
             self._respond(self._verdict)
         self._losses = []
 

@@ -12,6 +12,7 @@ from hf_strategies.checkpoints.choice import checkpoints_in, step_of, stored
 from hf_strategies.checkpoints.manifest import FILE_NAME as MANIFEST
 from hf_strategies.checkpoints.manifest import mark_health
 from hf_strategies.errors import TrainingDivergedError, first_line
+from hf_strategies.training.beginning import Beginning
 from hf_strategies.training.guard.policy import Action
 from hf_strategies.training.guard.slow_restart import SlowRestart
 from hf_strategies.training.guard.snapshot import Live
@@ -31,8 +32,8 @@ class RespondingMixin(ReturningMixin, RecordingMixin):
     _zero_step: ZeroStep | None = None
     _slow_restart: SlowRestart | None = None
     _live: Live
+    _beginning: Beginning | None
     _losses: list[Tensor]  # of the update's micro-batches
-    _random: RandomStreams  # before the first of them
     _good_inputs: Any = None  # the last micro-batch of the last good update
 
     def _respond(self, verdict: Verdict) -> None:
@@ -46,7 +47,8 @@ class RespondingMixin(ReturningMixin, RecordingMixin):
         if action is not Action.SKIP or self.state.global_step + 1 >= self.state.max_steps:
             fine = self._weights_are_fine(verdict)
             action, told = self._answer(verdict, fine)
-        self._record({"action": action.value, **facts, **told}, self._losses, self._random)
+        assert self._beginning is not None
+        self._record({"action": action.value, **facts, **told}, self._losses, self._beginning.random)
         if action is Action.STOP:
             raise TrainingDivergedError(self._last_words(verdict, fine))
 

@@ -41,6 +41,15 @@ def test_the_log_has_the_loss_of_what_was_taken_and_says_what_was_not(train):
     assert hurt.column("train_loss") == pytest.approx([(3 * first + 3 * second + 2 * losses[6]) / 8], abs=1e-5)
 
 
+@pytest.mark.parametrize(("bad", "every"), [((9, 10), 8), ((1, 2), 1)])  # all since the last log; all before the first
+def test_updates_without_a_loss_are_no_zeros_in_that_of_the_run(train, bad, every):
+    still = {"max_steps": 10, "learning_rate": 1e-12, "logging_steps": every}
+    trainer, *_ = train(**still, loss=dict.fromkeys(bad, math.nan))
+    (of_the_run,) = trainer.column("train_loss")
+    losses = [loss for loss in trainer.column("loss") if math.isfinite(loss)]
+    assert of_the_run == pytest.approx(sum(losses) / len(losses), rel=0.02)
+
+
 def test_a_log_of_nothing_but_bad_updates_says_nan_and_the_next_one_does_not(train):
     trainer, *_ = train(max_steps=2, logging_steps=1, loss={1: math.nan})
     assert [math.isnan(loss) for loss in trainer.column("loss")] == [True, False]
@@ -107,8 +116,8 @@ def test_statistics_that_a_bad_forward_pass_has_moved_come_back(arguments):
 def train_in_fp16(faulty_trainer, build_lm, numbered_rows, arguments):
     """Train as accelerate does in fp16, with its scaler; it offers none on a CPU by itself."""
 
-    def run(*, scale, **faults):
-        args = arguments(save_strategy="no", max_steps=8, gradient_accumulation_steps=1, logging_steps=1)
+    def run(*, scale, optim="adamw_torch_fused", **faults):
+        args = arguments(save_strategy="no", max_steps=8, gradient_accumulation_steps=1, logging_steps=1, optim=optim)
         trainer = faulty_trainer(build_lm(), args, train_dataset=numbered_rows, **faults)
         trainer.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
         trainer.accelerator.native_amp = True
@@ -134,3 +143,11 @@ def test_in_fp16_what_no_scale_can_help_is_bad(train_in_fp16):
     assert trainer.column("fp16_overflows") == [1, 1]  # at scales 4 and 2; at 1 it is the gradient itself
     assert trainer.column("skipped_updates") == [1, 1]
     assert all(param.isfinite().all() for param in trainer.model.parameters())
+
+
+@pytest.mark.parametrize("optim", ["adamw_torch", "adamw_torch_fused"])
+def test_in_fp16_a_bad_loss_holds_neither_the_schedule_back_nor_the_scale_down(train_in_fp16, optim):
+    trainer = train_in_fp16(scale=4.0, optim=optim, loss={3: math.nan, 4: math.nan})
+    assert trainer.column("skipped_updates") == [1, 1]
+    assert trainer.column("learning_rate") == pytest.approx([5e-5 * (1 - step / 8) for step in range(8)])
+    assert trainer.accelerator.scaler.get_scale() == 4.0

@@ -50,13 +50,6 @@ class Live:
             for wrapper in self.wrappers:
                 yield from (partition.detach() for partition in getattr(wrapper, name, ()))
 
-    def statistics(self) -> Iterator[Tensor]:
-        """Yield the buffers that a forward pass may change, such as a batch norm's."""
-        for module in self.model.modules():
-            for name, buffer in module._buffers.items():
-                if buffer is not None and name not in module._non_persistent_buffers_set:
-                    yield local(buffer)
-
     def num_bytes(self) -> int:
         """Bytes of weights and optimizer state on this rank."""
         tensors = [*self.weights(), *(local(value) for value in self._optimizer_tensors())]
