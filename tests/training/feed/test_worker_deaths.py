@@ -35,7 +35,7 @@ class Deadly:
 
 
 class DeadlyStream(IterableDataset):
-    """Rows with noise; whoever reads the tenth row of the second pass kills itself, where there is a file to remove."""
+    """Rows with noise; whoever reads the tenth of the second pass kills itself, where there is a file to remove."""
 
     def __init__(self, rows, mark):
         self.rows, self.mark = rows, mark
@@ -124,7 +124,8 @@ def test_what_a_worker_refuses_is_told_in_a_line(train, tmp_path):
             train(data=Unreadable(range(24), tmp_path), dataloader_num_workers=workers)
         told.append(str(caught.value))
     assert told[0] == told[1]
-    assert told[0].startswith("sample ") and len(told[0].splitlines()) == 1
+    assert told[0].startswith("sample ")
+    assert len(told[0].splitlines()) == 1
 
 
 def test_a_resumed_run_restarts_from_its_own_position(train, tmp_path):
