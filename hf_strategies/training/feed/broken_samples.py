@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from hf_strategies.errors import UserError
 from hf_strategies.training.feed.sample_feed import BrokenSample
@@ -35,7 +34,7 @@ class BrokenSamples:
         self.known: dict[int, BrokenSample] = {}
 
     def go_back(self, epoch: int, position: int, *, rewrite: bool) -> None:
-        """Forget what was listed from a place on: a run that resumes there will meet it again.
+        """Forget what was listed from a place on, or cannot be read: a run that resumes there will meet it again.
 
         Args:
             epoch: Epoch of the place, from 0.
@@ -43,19 +42,18 @@ class BrokenSamples:
             rewrite: Shorten the file too; true on one rank.
         """
         try:
-            whole, _, _ = self.path.read_text(encoding="utf-8").rpartition("\n")
+            whole, _, _ = self.path.read_text(encoding="utf-8", errors="replace").rpartition("\n")
         except FileNotFoundError:  # or another rank has removed it by now
             whole = ""
-        listed: list[dict[str, Any]] = list(map(json.loads, whole.splitlines()))
-        kept = [line for line in listed if (line["epoch"], line["position"]) < (epoch, position)]
-        own = [line for line in kept if line["rank"] == self.rank]
+        listed = filter(None, map(_read, whole.splitlines()))
+        kept = [(sample, rank) for sample, rank in listed if (sample.epoch, sample.position) < (epoch, position)]
         self.num_drawn = (epoch * self.num_samples + position) // self.world_size
-        self.known = {line["index"]: BrokenSample(*(line[name] for name in BrokenSample._fields)) for line in own}
+        self.known = {sample.index: sample for sample, rank in kept if rank == self.rank}
         if rewrite and not kept:
             self.path.unlink(missing_ok=True)
         elif rewrite:
             shorter = self.path.with_name(f"{self.path.name}.tmp")
-            shorter.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+            shorter.write_text("".join(_line(sample, rank) for sample, rank in kept), encoding="utf-8")
             shorter.replace(self.path)
 
     def draw(self, num_samples: int, broken: Iterable[BrokenSample]) -> list[BrokenSample]:
@@ -73,8 +71,7 @@ class BrokenSamples:
         if new:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
-                lines = [{**sample._asdict(), "rank": self.rank} for sample in new.values()]
-                file.write("".join(json.dumps(line) + "\n" for line in lines))
+                file.write("".join(_line(sample, self.rank) for sample in new.values()))
         if self.known:
             self._judge()
         return list(new.values())
@@ -88,3 +85,17 @@ class BrokenSamples:
                 f"{self.max_share:g} that may be replaced (max_broken_share); the first is sample {first.index}: "
                 f"{first.reason}; {self.path} lists them"
             )
+
+
+def _line(sample: BrokenSample, rank: int) -> str:
+    return json.dumps({**sample._asdict(), "rank": rank}) + "\n"
+
+
+def _read(line: str) -> tuple[BrokenSample, int] | None:
+    """Take a line of the list apart; None where it is none."""
+    try:
+        values = json.loads(line)
+        index, reason, epoch, position, replaced_by = (values[name] for name in BrokenSample._fields)
+        return BrokenSample(int(index), str(reason), int(epoch), int(position), int(replaced_by)), int(values["rank"])
+    except (ValueError, TypeError, KeyError):
+        return None

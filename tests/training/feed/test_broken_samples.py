@@ -65,6 +65,17 @@ def test_an_unfinished_last_line_is_forgotten(tmp_path):
     assert listed(path) == list(samples.known) == [1]
 
 
+@pytest.mark.parametrize("damage", ["\0" * 40, "[]", '{"index": 2}', '{"index": 2, "epoch": "', "\udcff"])
+def test_a_damaged_line_is_forgotten_and_the_others_stay(tmp_path, damage):
+    path = tmp_path / "list"
+    BrokenSamples(path, 1.0, 100).draw(100, [broken(1, 10), broken(2, 20), broken(3, 30)])
+    first, _, third = path.read_text().splitlines()
+    path.write_bytes("\n".join([first, damage, third, ""]).encode(errors="surrogateescape"))
+    samples = BrokenSamples(path, 1.0, 100)
+    samples.go_back(1, 0, rewrite=True)
+    assert listed(path) == list(samples.known) == [1, 3]
+
+
 class Rows:
     """Rows of which some cannot be loaded."""
 
