@@ -51,5 +51,5 @@ def to_remove(checkpoints: Iterable[Stored], *, limit: int, newest: int, best: i
 
 
 def most_kept(limit: int | None, *, keeps_best: bool) -> int:
-    """Return how many checkpoints `to_remove` leaves where each is proven before the next; without a limit, at least."""
+    """Return how many are left by `to_remove` where each is proven before the next; without a limit, the least."""
     return max(limit or 0, MIN_VERIFIED + keeps_best)
