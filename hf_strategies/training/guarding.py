@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.tensor import DTensor
+from transformers.trainer_pt_utils import LayerWiseDummyOptimizer
 from transformers.trainer_utils import TrainOutput
 
 from hf_strategies.checkpoints.choice import GUARD
@@ -34,12 +35,17 @@ class GuardingMixin(BeginningMixin, RespondingMixin):
     """Judge each update before the optimizer moves, by its loss and gradient norm over all ranks.
 
     A bad one (not finite, or a spike) is skipped; after several in a row weights, optimizer, random streams and
-    callbacks go back to a state that good updates had proven, in memory or on disk, while the step counter, the
-    schedule and the data go on; in the end training stops. Where the last good data still have a usual loss, the state
-    to go back to is the present one, and stays. What was not taken is told by a warning, a "guard" event,
-    `skipped_updates` in the log, and `incident-<step>.json` in the output folder; the logged loss is that of the
-    updates that were taken. A gradient of fp16 that overflows is the scaler's business, and only counted
-    (`fp16_overflows`).
+    callbacks go back to the newest state that good updates after it had proven, in memory or on disk, while the step
+    counter, the schedule and the data go on; in the end training stops. Where the last good data still have a usual
+    loss, the state to go back to is the present one, and stays; where that has not helped either and the losses are
+    finite, the data have changed, and what is usual is learned anew. No run ends with weights that are known to be
+    harmed. A resumed run judges as the uninterrupted one does, but may go back to another state: snapshots in memory
+    are gone.
+
+    What was not taken is told by a warning, a "guard" event where an `EventLogCallback` listens, `skipped_updates` in
+    the log, and `incident-<step>.json` in the output folder; the logged loss is that of the updates that were taken. A
+    gradient of fp16 that overflows is the scaler's business, and only counted (`fp16_overflows`). Optimizers that step
+    inside the backward pass cannot be kept from it: there the guard only goes back.
 
     Args:
         guard: How patient it is; None switches it off.
@@ -70,6 +76,9 @@ class GuardingMixin(BeginningMixin, RespondingMixin):
         self._live = Live(
             self.model_wrapped, self.optimizer, self.callback_handler.callbacks, torch.device(self.args.device)
         )
+        optimizer = self._live.optimizer
+        if isinstance(optimizer, LayerWiseDummyOptimizer) or type(optimizer).__name__ in ("Lomo", "AdaLomo"):
+            logger.warning("the step guard skips no update of an optimizer that steps inside the backward pass")
         self._losses, self._good_inputs = [], None
         self._slow_down(0 if resume_from_checkpoint is None else self._resume_guard(Path(resume_from_checkpoint)))
         return prepared
@@ -157,15 +166,19 @@ class GuardingMixin(BeginningMixin, RespondingMixin):
         assert self._beginning is not None
         if self._slow_restart is not None and not self._slow_restart.begin_update():
             self._slow_restart = None
-        policy, memory = self._guard.policy, self._guard.memory
+        policy, memory, step = self._guard.policy, self._guard.memory, self.state.global_step
         every = policy.options.snapshot_steps
-        if every and (memory.is_empty or (policy.calm > 0 and self.state.global_step % every == 0)):
-            size = torch.tensor(float(self._live.num_bytes()), device=self.args.device)
-            if self.args.world_size > 1:
-                distributed.all_reduce(size, op=distributed.ReduceOp.MAX)
-            if 2 * size.item() <= MAX_SNAPSHOT_BYTES:
-                step = self.state.global_step
-                memory.take(self._live, step, self._beginning.random, is_proven=step == self._guard.trusted)
+        is_time = every and (memory.is_empty or (policy.calm > 0 and step % every == 0))
+        if is_time and 2 * self._snapshot_bytes() <= MAX_SNAPSHOT_BYTES:
+            memory.take(self._live, step, self._beginning.random, is_proven=step == self._guard.trusted)
+
+    def _snapshot_bytes(self) -> float:
+        """Return the bytes of a snapshot on the rank that has most to keep: all take one, or none."""
+        size = torch.tensor(float(self._live.num_bytes()))
+        if self.args.world_size > 1:
+            size = size.to(self.args.device)
+            distributed.all_reduce(size, op=distributed.ReduceOp.MAX)
+        return size.item()
 
     def _is_bad(self, loss: Tensor, norm: Tensor | float | None, scale: Callable[[], float] | None) -> bool:
         """Judge an update by what all ranks say; one collective where there are several, and one wait for the device.

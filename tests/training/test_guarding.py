@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from transformers.trainer_pt_utils import LayerWiseDummyOptimizer
 
 from hf_strategies.training import StrategyTrainer
 from hf_strategies.training.guard import GuardOptions
@@ -151,3 +152,10 @@ def test_in_fp16_a_bad_loss_holds_neither_the_schedule_back_nor_the_scale_down(t
     assert trainer.column("skipped_updates") == [1, 1]
     assert trainer.column("learning_rate") == pytest.approx([5e-5 * (1 - step / 8) for step in range(8)])
     assert trainer.accelerator.scaler.get_scale() == 4.0
+
+
+def test_an_optimizer_that_does_not_wait_for_the_guard_is_told_of(build_lm, numbered_rows, arguments, caplog):
+    optimizer = LayerWiseDummyOptimizer(optimizer_dict={})
+    args = arguments(save_strategy="no", max_steps=1)
+    StrategyTrainer(build_lm(), args, train_dataset=numbered_rows, optimizers=(optimizer, None)).train()
+    assert "skips no update of an optimizer that steps inside the backward pass" in caplog.text

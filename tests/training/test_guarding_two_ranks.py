@@ -69,7 +69,8 @@ zero = {
 } if "zero" in mode else None
 args = TrainingArguments(
     f"{folder}/out", max_steps=28, per_device_train_batch_size=2, gradient_accumulation_steps=2, learning_rate=1e-3,
-    lr_scheduler_type="linear", use_cpu=True, report_to="none", disable_tqdm=True, save_strategy="no", logging_steps=1,
+    lr_scheduler_type="linear", use_cpu=True, report_to="none", disable_tqdm=True, logging_steps=1,
+    save_strategy="steps" if "disk" in mode else "no", save_steps=10,
     deepspeed=zero, bf16=mode.startswith("bf16"),
 )
 torch.manual_seed(0)
@@ -87,7 +88,7 @@ else:
 rows = torch.randint(0, 32, (40, 8), generator=torch.Generator().manual_seed(0))
 data = [{"input_ids": row, "labels": row} for row in rows]
 weights = Weights()
-options = GuardOptions(patience=3, snapshot_steps=10)
+options = GuardOptions(patience=3, snapshot_steps=0 if "disk" in mode else 10)
 trainer = Faulty(model, args, train_dataset=data, callbacks=[weights], guard=options)
 trainer.train()
 assert args.world_size == 2
@@ -123,7 +124,7 @@ def launch(folder: Path, mode: str, bad: list[int], steep: int | None) -> list[d
     return [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
 
 
-SHARES = {"ddp": 1.0, "fsdp2": 0.5, "zero1": 1.0, "zero2": 1.0, "zero3": 0.5, "bf16-zero2": 1.0}
+SHARES = {"ddp": 1.0, "ddp-disk": 1.0, "fsdp2": 0.5, "zero1": 1.0, "zero2": 1.0, "zero3": 0.5, "bf16-zero2": 1.0}
 
 
 @pytest.mark.parametrize("mode", list(SHARES))

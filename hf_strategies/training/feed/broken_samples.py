@@ -1,25 +1,27 @@
 """The list of samples that could not be trained on, and when they are too many."""
 
 import json
-from collections.abc import Iterable
+import sys
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from hf_strategies.errors import UserError
+from hf_strategies.errors import UserError, first_line
 from hf_strategies.training.feed.sample_feed import BrokenSample
 
 FILE_NAME = "broken_samples.jsonl"
+ENDLESS = sys.maxsize
 ENOUGH_TO_JUDGE = 1_000  # samples after which the share of broken ones means something, or all there are
 
 
 class BrokenSamples:
-    """Lists each broken sample once, in a file too, and judges their share of what was drawn.
+    """Warns of each broken sample once, lists it in a file, and judges their share of what was drawn.
 
-    Ranks write to the same file, and each lists and judges what it has drawn itself.
+    Processes write to the same file, and each lists and judges what it has drawn itself.
 
     Args:
         path: The file; it appears with the first broken sample. Its lines are JSON: `BrokenSample` by name, and rank.
         max_share: Largest share that is replaced, in [0, 1].
-        num_samples: Size of the data.
+        num_samples: Size of the data; `ENDLESS` where nobody knows it.
         rank: This process.
         world_size: Number of ranks, which share the data.
     """
@@ -69,12 +71,20 @@ class BrokenSamples:
         new = {sample.index: sample for sample in broken if sample.index not in self.known}
         self.known |= new
         if new:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write("".join(_line(sample, self.rank) for sample in new.values()))
+            self._list(new.values())
         if self.known:
             self._judge()
         return list(new.values())
+
+    def _list(self, new: Collection[BrokenSample]) -> None:
+        for sample in new:
+            print(f"WARNING   training sample {sample.index} is broken and was replaced: {sample.reason}", flush=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write("".join(_line(sample, self.rank) for sample in new))
+        except OSError as error:
+            print(f"WARNING   {self.path} does not list it: {first_line(error)}", flush=True)
 
     def _judge(self) -> None:
         drawn, share_of_rank = min(self.num_drawn, self.num_samples), self.num_samples // self.world_size

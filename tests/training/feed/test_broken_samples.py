@@ -76,6 +76,17 @@ def test_a_damaged_line_is_forgotten_and_the_others_stay(tmp_path, damage):
     assert listed(path) == list(samples.known) == [1, 3]
 
 
+def test_a_full_disk_costs_a_line_and_no_run(tmp_path, no_file_above, capsys):
+    samples = BrokenSamples(tmp_path / "list", 1.0, 100)
+    with no_file_above(10):
+        assert samples.draw(8, [broken(3)]) == [broken(3)]
+    assert f"{tmp_path}/list does not list it: " in capsys.readouterr().out
+    samples.draw(8, [broken(4)])
+    samples.draw(8, [broken(5)])
+    samples.go_back(1, 0, rewrite=True)
+    assert listed(tmp_path / "list") == [5]  # the fourth follows what was written of the third
+
+
 class Rows:
     """Rows of which some cannot be loaded."""
 
