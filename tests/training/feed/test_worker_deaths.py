@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.data import IterableDataset
+from transformers import default_data_collator
 
 from hf_strategies.callbacks.event_log import EventLogCallback
 from hf_strategies.errors import UserError
@@ -56,12 +57,14 @@ class DeadlyStream(IterableDataset):
 
 @pytest.fixture
 def train(build_lm, numbered_rows, arguments, tmp_path):
-    def run(trainer_class=StrategyTrainer, *, resume=None, deadly=(), times=1, data=None, **changes):
+    def run(trainer_class=StrategyTrainer, *, resume=None, deadly=(), times=1, data=None, collator=None, **changes):
         settings = {"save_strategy": "no", "dataloader_num_workers": 2, **changes}
         trainer = trainer_class(
             build_lm(),
             arguments(**settings),
             train_dataset=data or Deadly(numbered_rows, tmp_path, deadly=deadly, times=times),
+            data_collator=collator,
+            max_broken_share=1.0,
             callbacks=[EventLogCallback(tmp_path / "out" / "events.jsonl")],
         )
         trainer.train(resume_from_checkpoint=resume)
@@ -103,11 +106,19 @@ def test_a_worker_that_dies_during_a_step_does_not_break_it(train):
 
 
 def test_a_stream_is_read_again_in_the_same_pass(train, numbered_rows, tmp_path):
-    stream = DeadlyStream(numbered_rows, tmp_path / "mark")
-    whole = train(data=stream, dataloader_num_workers=1, save_strategy="steps")
+    def collate(samples):
+        if any(int(sample["input_ids"][0]) == 2 for sample in samples):
+            raise ValueError("no text")
+        return default_data_collator(samples)
+
+    stream, how = DeadlyStream(numbered_rows, tmp_path / "mark"), {"collator": collate, "dataloader_num_workers": 1}
+    whole = train(data=stream, save_strategy="steps", **how)
+    broken = (tmp_path / "out" / "broken_samples.jsonl").read_text()
     stream.mark.touch()
-    mended = train(data=stream, dataloader_num_workers=1, resume=f"{tmp_path}/out/checkpoint-4")
+    mended = train(data=stream, resume=f"{tmp_path}/out/checkpoint-4", **how)
     assert not stream.mark.exists()
+    assert (tmp_path / "out" / "broken_samples.jsonl").read_text() == broken
+    assert broken.count("ValueError: no text") == 3  # once in each pass
     assert mended.model.seen == whole.model.seen[32:]
     for one, other in zip(mended.model.parameters(), whole.model.parameters(), strict=True):
         assert torch.equal(one, other)
