@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from hf_strategies.checkpoints.rotation import Stored
 from hf_strategies.errors import NoCheckpointError, UserError
 
 NAME = re.compile(r"checkpoint-(\d+)")
+GUARD = "guard.json"  # in a checkpoint: what a step guard has seen by then; it will say whether the run went well
 CORRUPT = ".corrupt"
 ABANDONED = ".abandoned"
 
@@ -43,24 +44,32 @@ def newest_whole(folder: Path, *, warn: Callable[[str], None]) -> Path | None:
         UserError: One is not damaged as far as anybody can say, but cannot be read, or not by this version.
     """
     unhealthy: Path | None = None
-    for checkpoint in checkpoints_in(folder):
-        try:
-            found = damages(checkpoint)
-        except UserError as error:
-            raise UserError(f"{error}; or name an earlier checkpoint with resume_from_checkpoint") from error
-        if found:
-            aside = _set_aside(checkpoint, CORRUPT)
-            warn(f"{checkpoint.name} is damaged and was renamed {aside.name}: {'; '.join(found[:3])}")
-        elif _is_healthy(read_manifest(checkpoint)):
+    for checkpoint, manifest in _whole(checkpoints_in(folder), warn):
+        if _health(manifest) is not False:
             return checkpoint
-        else:
-            unhealthy = unhealthy or checkpoint
+        unhealthy = unhealthy or checkpoint
     if unhealthy is None and (left := _left_aside(folder)):
         raise NoCheckpointError(
             f"{folder} has no checkpoint to go on from any more, only {left}: name a whole one with "
             "resume_from_checkpoint, or start again in another folder"
         )
     return unhealthy
+
+
+def newest_proven(folder: Path, steps: range, *, warn: Callable[[str], None]) -> Path | None:
+    """Return the newest checkpoint that verifies and that the run went well after; None where there is none.
+
+    Args:
+        folder: The run's.
+        steps: Those that are asked for.
+        warn: Told of each that is set aside.
+
+    Raises:
+        UserError: As of `newest_whole`.
+    """
+    known = (stored(checkpoint) for checkpoint in checkpoints_in(folder))
+    proven = [item.path for item in known if item.healthy and item.step in steps]
+    return next((checkpoint for checkpoint, _ in _whole(proven, warn)), None)
 
 
 def set_aside_after(folder: Path, step: int) -> list[Path]:
@@ -86,7 +95,21 @@ def stored(checkpoint: Path) -> Stored:
         verified = manifest is not None and has_its_files(checkpoint, manifest)
     except UserError:
         manifest, verified = None, False
-    return Stored(checkpoint, step_of(checkpoint), verified=verified, healthy=_is_healthy(manifest))
+    return Stored(checkpoint, step_of(checkpoint), verified=verified, healthy=_health(manifest))
+
+
+def _whole(checkpoints: list[Path], warn: Callable[[str], None]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Yield those that verify, with their manifests; rename those that are proven damaged."""
+    for checkpoint in checkpoints:
+        try:
+            found = damages(checkpoint)
+        except UserError as error:
+            raise UserError(f"{error}; or name an earlier checkpoint with resume_from_checkpoint") from error
+        if not found:
+            yield checkpoint, read_manifest(checkpoint) or {}
+            continue
+        aside = _set_aside(checkpoint, CORRUPT)
+        warn(f"{checkpoint.name} is damaged and was renamed {aside.name}: {'; '.join(found[:3])}")
 
 
 def _set_aside(checkpoint: Path, suffix: str) -> Path:
@@ -102,6 +125,8 @@ def _left_aside(folder: Path) -> str:
     return " and ".join(f"{count} *{suffix}" for suffix, count in counts.items() if count)
 
 
-def _is_healthy(manifest: Mapping[str, Any] | None) -> bool:
-    """Tell whether a checkpoint may be gone on from, as far as anybody could say when it was last marked."""
-    return manifest is not None and manifest.get("healthy") is not False
+def _health(manifest: Mapping[str, Any] | None) -> bool | None:
+    """Tell whether a run went well after a checkpoint; None where its guard will say, True where it has none."""
+    if manifest is None:
+        return False
+    return manifest.get("healthy", None if GUARD in manifest["files"] else True)

@@ -8,8 +8,9 @@ Every line has `event` (its kind), `step` (optimizer updates done), `time` (UTC,
     eval     eval_loss, eval_bits_per_byte, ...
     samples  samples: a list of {prompt, completion} and, where the text goes on in the data, reference
     save     a checkpoint was written
-    guard    update `step` was not taken; action ("skip", "rollback", "stop"), reason, loss, grad_norm, epoch, examples
-             (indices, where their order is ours), and for "rollback" returned_to, the step whose weights are back
+    guard    update `step` was not taken; action ("skip", "rollback", "stop", or "adapt": what is usual is learned anew
+             from here on), reason, loss, grad_norm, epoch, examples (indices, where their order is ours), and for
+             "rollback" returned_to, the step whose weights are back
     broken   a training sample could not be loaded: index, reason, epoch, position, replaced_by
     worker   the data loader was restarted after a worker died: batches (of the epoch before it), reason
     request  from outside, by: SAVE (a checkpoint), or what stopped the run: STOP, max_hours, SIGTERM, ...

@@ -3,7 +3,7 @@
 import errno
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 from hf_strategies.errors import UserError
@@ -37,18 +37,8 @@ class Lossy:
 @contextmanager
 def lossy_output() -> Iterator[None]:
     """Let stdout and stderr lose what a full disk does not take."""
-    streams = {"stdout": sys.stdout, "stderr": sys.stderr}
-    for name, stream in streams.items():
-        setattr(sys, name, Lossy(stream))
-    try:
+    with redirect_stdout(Lossy(sys.stdout)), redirect_stderr(Lossy(sys.stderr)):
         yield
-    finally:
-        for name, stream in streams.items():
-            try:
-                stream.flush()
-                setattr(sys, name, stream)
-            except OSError:  # Python flushes what stands there when it exits, and would count this as a failure
-                continue
 
 
 @contextmanager

@@ -34,17 +34,18 @@ def script(main: Callable[[Sequence[str] | None], Result]) -> Callable[..., Resu
         words = sys.argv[1:] if argv is None else argv
         logging.getLogger(LOGGER).addFilter(_is_news)
         stop_with_launcher()
-        try:
-            with lossy_output(), told_in_a_line(), _naming_paths(), _ended_by_signals():
-                return main(words)
-        except (UserError, StoppedError) as ended:
-            label = "stopped" if isinstance(ended, StoppedError) else "error"
-            if label == "error" and "--debug" in words:
-                raise
-            if is_local_main_process():  # a file may be missing on one machine of several
-                for line in str(ended).splitlines():
-                    print(f"{label}: {line}", file=sys.stderr, flush=True)
-            raise SystemExit(ended.exit_code) from None
+        with lossy_output():
+            try:
+                with told_in_a_line(), _naming_paths(), _ended_by_signals():
+                    return main(words)
+            except (UserError, StoppedError) as ended:
+                label = "stopped" if isinstance(ended, StoppedError) else "error"
+                if label == "error" and "--debug" in words:
+                    raise
+                if is_local_main_process():  # a file may be missing on one machine of several
+                    for line in str(ended).splitlines():
+                        print(f"{label}: {line}", file=sys.stderr, flush=True)
+                raise SystemExit(ended.exit_code) from None
 
     return wrapped
 

@@ -118,10 +118,11 @@ class CheckpointingMixin(AttemptingMixin, SchedulingMixin, SeekingMixin):
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         state = self.state
         run, name = Path(self._get_output_dir(trial)), f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+        self._write_error = None
         if self.args.should_save:
-            clear_drafts(run)
+            self._attempt(clear_drafts, run)
         self.accelerator.wait_for_everyone()  # nobody may write into a folder that is about to be cleared
-        self._write_error, self._is_saving = None, True
+        self._is_saving = True
         try:
             self._attempt(super()._save_checkpoint, model, trial)
         finally:
@@ -194,10 +195,11 @@ class CheckpointingMixin(AttemptingMixin, SchedulingMixin, SeekingMixin):
 
     def _tell_of_failure(self, run: Path) -> None:
         step = self.state.global_step
-        self._retry_at = min(step + RETRY_UPDATES, self.state.max_steps)
+        self._retry_at = step + RETRY_UPDATES
         if self.args.should_save:
             shutil.rmtree(run / DRAFTS, ignore_errors=True)
-        again = f"the next try is at step {self._retry_at} at the latest. " if step < self._retry_at else ""
+        next_try = min(self._retry_at, self.state.max_steps)
+        again = f"the next try is at step {next_try} at the latest. " if step < next_try else ""
         self._warn(
             f"no checkpoint at step {step}: {self._failure()}. Earlier ones are untouched; {again}Free space on the "
             f"disk of {run}"

@@ -3,15 +3,18 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl
 
+from hf_strategies.errors import UserError, first_line
 from hf_strategies.training.guard.snapshot import keeps_state
 from hf_strategies.training.host import Host
 
 FILE_NAME = "loss_since_log"  # of each rank
+SUMS = ("since_log", "logged", "last_log", "ranks")
 
 
 class ContinuingMixin(Host):
@@ -20,6 +23,9 @@ class ContinuingMixin(Host):
     The host averages a log's loss over the updates since the log before, or since the resume; so does it for the loss
     of the whole run. It restores callbacks only on request (`restore_callback_states_from_checkpoint`), by making new
     ones; here the ones that there are get their attributes back.
+
+    Raises:
+        UserError: On resuming, what is remembered of the loss is damaged.
     """
 
     control: TrainerControl
@@ -28,12 +34,8 @@ class ContinuingMixin(Host):
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
-        sums = {
-            "since_log": self._tr_loss.item(),
-            "logged": self._total_loss_scalar,
-            "last_log": self._globalstep_last_logged,
-        }
-        self._loss_file(output_dir).write_text(json.dumps(sums), encoding="utf-8")
+        sums = (self._tr_loss.item(), self._total_loss_scalar, self._globalstep_last_logged, self.args.world_size)
+        self._loss_file(output_dir).write_text(json.dumps(dict(zip(SUMS, sums, strict=True))), encoding="utf-8")
 
     def _init_training_state(
         self,
@@ -50,9 +52,8 @@ class ContinuingMixin(Host):
         if resume_from_checkpoint is not None:
             if not self.args.restore_callback_states_from_checkpoint:
                 restore_callbacks(self.callback_handler.callbacks, self.state.stateful_callbacks)
-            file = self._loss_file(resume_from_checkpoint)
-            if file.is_file():
-                self._carried, self._resumes = json.loads(file.read_text(encoding="utf-8")), True
+            self._carried = load_sums(self._loss_file(resume_from_checkpoint), self.args.world_size)
+            self._resumes = self._carried is not None
         return place
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
@@ -76,6 +77,33 @@ class ContinuingMixin(Host):
     def _loss_file(self, checkpoint: str) -> Path:
         rank = f"_{self.args.process_index}" if self.args.world_size > 1 else ""
         return Path(checkpoint, f"{FILE_NAME}{rank}.json")
+
+
+def load_sums(own: Path, world_size: int) -> dict[str, float] | None:
+    """Read what a checkpoint remembers of the loss; None where it remembers nothing (a plain Trainer's).
+
+    Args:
+        own: This rank's file.
+        world_size: Number of ranks now. Where it was another, each takes the mean of those that there were: it is what
+            they log.
+
+    Raises:
+        UserError: A file is damaged.
+    """
+    if own.is_file():
+        sums = _read_sums(own)
+        if sums["ranks"] == world_size:
+            return sums
+    of_ranks = [_read_sums(file) for file in sorted(own.parent.glob(f"{FILE_NAME}*.json"))]
+    return {name: mean(sums[name] for sums in of_ranks) for name in SUMS} if of_ranks else None
+
+
+def _read_sums(file: Path) -> dict[str, float]:
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        return {name: float(stored[name]) for name in SUMS}
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{file}: damaged ({first_line(error)}): resume from an earlier checkpoint") from error
 
 
 def restore_callbacks(callbacks: Iterable[TrainerCallback], stored: dict[str, Any]) -> None:

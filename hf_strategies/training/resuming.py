@@ -6,6 +6,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+from safetensors import SafetensorError
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers.trainer_utils import TrainOutput
@@ -103,7 +104,7 @@ def _in_a_line(checkpoint: str | None) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except UnpicklingError as error:
+    except (UnpicklingError, SafetensorError) as error:
         raise UserError(
             f"{checkpoint} is not loaded: one of its files is damaged, or would run code ({first_line(error)[:100]})"
         ) from error

@@ -1,6 +1,13 @@
 import pytest
 
-from hf_strategies.checkpoints.choice import checkpoints_in, newest_whole, set_aside_after, stored
+from hf_strategies.checkpoints.choice import (
+    GUARD,
+    checkpoints_in,
+    newest_proven,
+    newest_whole,
+    set_aside_after,
+    stored,
+)
 from hf_strategies.checkpoints.manifest import mark_health, write_manifest
 from hf_strategies.errors import NoCheckpointError, UserError
 
@@ -45,6 +52,27 @@ def test_an_unhealthy_one_is_taken_only_where_all_are(run):
     for step in (5, 10):
         mark_health(run / f"checkpoint-{step}", healthy=False)
     assert newest_whole(run, warn=print).name == "checkpoint-100"
+
+
+def test_a_guarded_one_is_proven_once_it_is_marked_and_any_other_from_the_first(run):
+    (run / "checkpoint-100" / GUARD).write_text("{}")
+    write_manifest(run / "checkpoint-100", {"step": 100})
+    assert [stored(path).healthy for path in checkpoints_in(run)] == [None, True, True]
+    assert newest_whole(run, warn=print).name == "checkpoint-100"
+    assert newest_proven(run, range(200), warn=print).name == "checkpoint-10"
+    assert newest_proven(run, range(10), warn=print).name == "checkpoint-5"
+    mark_health(run / "checkpoint-100", healthy=True)
+    assert newest_proven(run, range(200), warn=print).name == "checkpoint-100"
+    for step in (5, 10, 100):
+        mark_health(run / f"checkpoint-{step}", healthy=False)
+    assert newest_proven(run, range(200), warn=print) is None
+
+
+def test_a_proven_one_that_is_damaged_is_set_aside(run):
+    (run / "checkpoint-100" / "weights").write_text("weights 10o")
+    said = []
+    assert newest_proven(run, range(200), warn=said.append).name == "checkpoint-10"
+    assert "renamed checkpoint-100.corrupt" in said[0]
 
 
 def test_none_that_is_whole_is_an_error_of_its_own_and_nothing_is_deleted(run):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -5,9 +6,14 @@ import pytest
 from hf_strategies.checkpoints.rotation import Stored, most_kept, to_remove
 
 
-def stored(*steps, unhealthy=(), torn=()):
+def stored(*steps, unhealthy=(), torn=(), unproven=()):
     return [
-        Stored(Path(f"checkpoint-{step}"), step, verified=step not in torn, healthy=step not in unhealthy)
+        Stored(
+            Path(f"checkpoint-{step}"),
+            step,
+            verified=step not in torn,
+            healthy=None if step in unproven else step not in unhealthy,
+        )
         for step in steps
     ]
 
@@ -25,6 +31,10 @@ def stored(*steps, unhealthy=(), torn=()):
         (stored(10, 20, 30, unhealthy=[20, 30]), 2, None, [20]),  # one healthy alone is no reserve
         (stored(10, 20, 30, torn=[30]), 2, None, []),  # what is not whole is not counted,
         (stored(10, 20, 30, 40, torn=[10]), 2, None, [20]),  # and left for whoever wants to look
+        (stored(10, 20, 30, 40, unproven=[20, 30, 40]), 2, None, [30]),  # 10 is proven, and 20 the next to be
+        (stored(10, 20, 30, 40, unproven=[30, 40]), 2, None, [10]),
+        (stored(10, 20, 30, 40, unproven=[40], unhealthy=[20, 30]), 2, None, [20, 30]),
+        (stored(10, 20, 30, unproven=[10, 20, 30]), 2, None, [20]),
         ([], 2, None, []),
     ],
 )
@@ -33,6 +43,16 @@ def test_the_oldest_go_but_never_the_best_the_newest_two_or_a_healthy_one_for_an
 ):
     newest = max((item.step for item in checkpoints), default=0)
     assert [item.step for item in to_remove(checkpoints, limit=limit, newest=newest, best=best)] == removed
+
+
+def test_saves_that_come_faster_than_their_proof_leave_one_that_is_proven():
+    on_disk: list[Stored] = []
+    for newest in range(1, 21):
+        on_disk = [replace(item, healthy=item.step <= newest - 5 or None) for item in on_disk]
+        on_disk += stored(newest, unproven=[newest])
+        gone = to_remove(on_disk, limit=2, newest=newest, best=None)
+        on_disk = [item for item in on_disk if item not in gone]
+    assert [(item.step, item.healthy) for item in on_disk] == [(13, True), (17, None), (20, None)]
 
 
 def test_what_a_run_that_went_back_has_left_behind_makes_room_and_never_the_new_ones():

@@ -14,13 +14,19 @@ from hf_strategies.errors import UserError
 
 
 def train(model, rows, folder, *, resume=None, options=None, **settings):
+    """Train without a guard, which would keep more where saves come faster than they are proven."""
     args = TrainingArguments(
         folder, use_cpu=True, report_to="none", disable_tqdm=True, save_strategy="steps",
         **{"save_steps": 2, "max_steps": 6, "per_device_train_batch_size": 2, **settings},
     )  # fmt: skip
     hyper = {"name": "adamw", "lr": 1e-3}
     trainer = StrategyTrainer(
-        model, args, train_dataset=rows, optimizer_cls_and_kwargs=(OptimizerFactory, hyper), **(options or {})
+        model,
+        args,
+        train_dataset=rows,
+        optimizer_cls_and_kwargs=(OptimizerFactory, hyper),
+        guard=None,
+        **(options or {}),
     )
     trainer.train(resume_from_checkpoint=resume)
     return trainer
@@ -177,7 +183,8 @@ def best_of(model, rows, folder, losses, *, resume=None, callbacks=(), save=None
             with (save or nullcontext)(self.state.global_step):
                 super()._save_checkpoint(model, trial)
 
-    trainer = Evaluated(model, args, train_dataset=rows, eval_dataset=rows[:2], callbacks=list(callbacks))
+    data = {"train_dataset": rows, "eval_dataset": rows[:2]}
+    trainer = Evaluated(model, args, callbacks=list(callbacks), guard=None, **data)
     trainer.train(resume_from_checkpoint=resume)
     return trainer
 
