@@ -11,9 +11,9 @@ from .outcomes import Outcome
 from .processes import Runs, command
 from .sabotage import VARIABLE
 
-# Long enough to learn something, and to have recovered by its end.
+# Long enough to learn something, to lose some fifty updates to a fault, and to be where a clean run is at its end.
 SETTINGS: dict[str, Any] = {
-    "hidden_size": 64, "num_hidden_layers": 2, "max_steps": 240, "logging_steps": 10, "eval_steps": 240,
+    "hidden_size": 64, "num_hidden_layers": 2, "max_steps": 480, "logging_steps": 10, "eval_steps": 480,
     "save_steps": 40, "warmup_steps": 20, "max_eval_samples": 64,
 }  # fmt: skip
 FIRST_UPDATE, LAST_UPDATE = 100, 160
