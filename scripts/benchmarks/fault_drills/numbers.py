@@ -16,6 +16,7 @@ SETTINGS: dict[str, Any] = {
     "hidden_size": 64, "num_hidden_layers": 2, "max_steps": 480, "logging_steps": 10, "eval_steps": 480,
     "save_steps": 40, "warmup_steps": 20, "max_eval_samples": 64,
 }  # fmt: skip
+DOCUMENTS = 1000  # none comes twice
 FIRST_UPDATE, LAST_UPDATE = 100, 160
 TOLERANCE = 0.01  # of the clean run's loss
 
@@ -35,7 +36,7 @@ def drill(runs: Runs, corpus: Path, reference: Path, output: Path, *, kind: str,
 
     Args:
         runs: Starts processes.
-        corpus: Its text.
+        corpus: Its text, of `DOCUMENTS`.
         reference: Folder of the same run with the same seed, undisturbed.
         output: Where it runs; removed when it came through.
         kind: A key of `sabotage.KINDS`.
