@@ -22,10 +22,9 @@ TINY: dict[str, Any] = {
 }  # fmt: skip
 
 
-def write_corpus(path: Path, *, count: int = 40) -> Path:
-    """Write short documents."""
-    written = (" ".join(f"{n} times {k} is {n * k}." for k in range(12)) for n in range(count))
-    documents = [f"Document {n} says: {text}" for n, text in enumerate(written)]
+def write_corpus(path: Path) -> Path:
+    """Write forty short documents."""
+    documents = [f"Document {n} says: " + " ".join(f"{n} times {k} is {n * k}." for k in range(12)) for n in range(40)]
     path.write_text("\n\n".join(documents) + "\n", encoding="utf-8")
     return path
 
