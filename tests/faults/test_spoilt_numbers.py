@@ -3,7 +3,7 @@ import pytest
 from scripts.benchmarks.fault_drills import numbers, sabotage
 
 # So short that the forty-five updates which a fault may cost, of 240, are worth more than a hundredth of the loss.
-SHORT = {"max_steps": 240, "eval_steps": 240}
+SHORT = {"max_steps": 240, "eval_steps": 240, "global_batch_size": 8, "per_device_train_batch_size": 8}
 TOLERANCE = 0.03
 
 

@@ -12,10 +12,12 @@ from .outcomes import Outcome
 from .processes import Runs, command
 from .sabotage import VARIABLE
 
-# Long enough to lose some forty-five updates to a fault and to be where a clean run is at its end.
+# A fault may cost some forty-five updates; of so many that they are worth less than a hundredth of the loss. Batches of
+# 16, or two runs that differ in one update are that far apart.
 SETTINGS: dict[str, Any] = {
-    "hidden_size": 64, "num_hidden_layers": 2, "max_seq_length": 64, "max_steps": 600, "logging_steps": 10,
-    "eval_steps": 600, "save_steps": 40, "warmup_steps": 20, "max_eval_samples": 256,
+    "hidden_size": 64, "num_hidden_layers": 2, "max_seq_length": 64, "max_steps": 1000, "logging_steps": 10,
+    "eval_steps": 1000, "save_steps": 40, "warmup_steps": 20, "max_eval_samples": 256, "global_batch_size": 16,
+    "per_device_train_batch_size": 16,
 }  # fmt: skip
 MODULES = 60
 FIRST_UPDATE, LAST_UPDATE = 100, 160
