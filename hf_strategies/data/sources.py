@@ -11,15 +11,8 @@ from typing import Any, Protocol
 from hf_strategies.data.cache import digest, file_digest
 from hf_strategies.data.compression import COMPRESSIONS
 from hf_strategies.data.documents import BrokenRecords, Document
-from hf_strategies.data.readers import (
-    BinaryFileError,
-    Broken,
-    check_column,
-    format_suffix,
-    is_one_document,
-    read_file,
-    text_of,
-)
+from hf_strategies.data.readers import is_one_document, read_file, text_of
+from hf_strategies.data.records import BinaryFileError, Broken, check_column, format_suffix
 from hf_strategies.data.standard_library import standard_library_documents, standard_library_files
 from hf_strategies.errors import UserError
 
