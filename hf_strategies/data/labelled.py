@@ -91,7 +91,8 @@ def read_sides(
     broken = BrokenRecords(max_broken_share)
     found, own_validation = _read(train, columns, broken)
     if validation is not None:
-        held_out, held = ", ".join(validation.files), _read(validation, columns, broken)[0]
+        held: Sequence[Row] = _read(validation, columns, broken)[0]
+        held_out = ", ".join(validation.files)
     elif own_validation is not None:
         split, held = own_validation
         held_out = f"split {split}"
@@ -100,12 +101,12 @@ def read_sides(
         found = [row for row in found if not is_validation(columns.key(row), validation_share)]
         held_out = f"{validation_share:.0%} of the rows, by hash"
     broken.check()
-    sides = {"train": choose(found, max_train_rows, seed), "validation": choose(held, max_eval_rows, seed)}
-    for side, rows in sides.items():
+    trained_on, held = choose(found, max_train_rows, seed), choose(held, max_eval_rows, seed)
+    for side, rows in (("train", trained_on), ("validate", held)):
         if not rows:
-            raise UserError(f"no rows are left for {side}: {broken.summary() or 'the data are empty'}")
-    content = (columns.key(row) for rows in sides.values() for row in rows)
-    return Sides(*sides.values(), held_out, broken.summary(), digest(content))
+            raise UserError(f"no rows are left to {side} on: {broken.summary() or 'the data are empty'}")
+    identity = digest(columns.key(row) for rows in (trained_on, held) for row in rows)
+    return Sides(trained_on, held, held_out, broken.summary(), identity)
 
 
 def choose(rows: Sequence[Row], count: int | None, seed: int) -> Sequence[Row]:
@@ -121,9 +122,8 @@ def _read(
 ) -> tuple[list[Row], tuple[str, list[Row]] | None]:
     """Read a source's training rows, and a data set's own validation rows with the name of their split."""
     if source.dataset_name is None:
-        return [
-            row for path in _files(source) for row in _good(_file_rows(path, columns), str(path), columns, broken)
-        ], None
+        files = dict.fromkeys(path for pattern in source.files for path in matching_files(pattern))
+        return [row for path in files for row in _good(_file_rows(path, columns), str(path), columns, broken)], None
     splits = load_splits(source)
     if "train" not in splits:
         raise UserError(f"{source.dataset_name}: no split 'train' (splits: {', '.join(map(str, splits))})")
@@ -136,10 +136,6 @@ def _read(
 
     own = next((split for split in VALIDATION_SPLITS if split in splits), None)
     return rows_of("train"), None if own is None else (own, rows_of(own))
-
-
-def _files(source: DataSource) -> list[Path]:
-    return list(dict.fromkeys(path for pattern in source.files for path in matching_files(pattern)))
 
 
 def _file_rows(path: Path, columns: Columns) -> Iterator[tuple[int, Row | Broken]]:
