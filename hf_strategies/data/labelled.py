@@ -1,6 +1,6 @@
 """Rows to learn from: the training and the validation side of a table, every row looked at before any is used."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,7 @@ import numpy as np
 
 from hf_strategies.data.cache import digest
 from hf_strategies.data.documents import BrokenRecords
-from hf_strategies.data.records import (
-    TABLE_READERS,
-    Broken,
-    check_column,
-    decoded_lines,
-    format_suffix,
-    naming,
-    read_records,
-)
+from hf_strategies.data.records import Broken, check_column, columns_of, decoded_lines, is_table, naming, read_records
 from hf_strategies.data.sources import DataSource, load_splits, matching_files
 from hf_strategies.data.split import is_validation
 from hf_strategies.errors import UserError
@@ -33,14 +25,30 @@ class Columns:
     """What a task asks of a row.
 
     Args:
-        names: Columns that every row must have; the text before the label, where a file has no columns but lines.
+        names: Columns that every row must have, in one or more ways: the first that a source has is taken. A file that
+            has no columns but lines is read for two of them, a text and its label.
         problem: Says what is wrong with a row, in a few words; nothing where it is good.
         key: The content by which a row is held out or not: copies of it stay on one side.
     """
 
-    names: tuple[str, ...]
+    names: tuple[tuple[str, ...], ...]
     problem: Callable[[Row], str]
     key: Callable[[Row], str]
+
+    def among(self, found: Sequence[str], source: str) -> list[str]:
+        """Choose the columns of a source.
+
+        Raises:
+            UserError: It lacks some, in every way.
+        """
+        for names in self.names:
+            if set(names) <= set(found):
+                return list(names)
+        if len(self.names) == 1:
+            for name in self.names[0]:
+                check_column(source, name, list(found))
+        ways = "; or ".join(", ".join(names) for names in self.names)
+        raise UserError(f"{source}: expected the columns {ways}; got {', '.join(found) or 'none'}")
 
 
 @dataclass(frozen=True)
@@ -123,43 +131,71 @@ def _read(
     """Read a source's training rows, and a data set's own validation rows with the name of their split."""
     if source.dataset_name is None:
         files = dict.fromkeys(path for pattern in source.files for path in matching_files(pattern))
-        return [row for path in files for row in _good(_file_rows(path, columns), str(path), columns, broken)], None
+        return [row for path in files for row in _file_rows(path, columns, broken)], None
     splits = load_splits(source)
     if "train" not in splits:
         raise UserError(f"{source.dataset_name}: no split 'train' (splits: {', '.join(map(str, splits))})")
 
     def rows_of(split: str) -> list[Row]:
-        for column in columns.names:
-            check_column(f"{source.dataset_name}, split {split}", column, splits[split].column_names)
-        rows = enumerate(splits[split].select_columns(list(columns.names)), start=1)
-        return list(_good(rows, f"{source.dataset_name}, split {split}", columns, broken))
+        source_name = f"{source.dataset_name}, split {split}"
+        names = columns.among(splits[split].column_names, source_name)
+        rows = enumerate(_named_classes(splits[split].select_columns(names)), start=1)
+        return list(_good(rows, source_name, names, columns, broken))
 
     own = next((split for split in VALIDATION_SPLITS if split in splits), None)
     return rows_of("train"), None if own is None else (own, rows_of(own))
 
 
-def _file_rows(path: Path, columns: Columns) -> Iterator[tuple[int, Row | Broken]]:
-    """Yield a file's rows; one that is no table has a label and a text in each line."""
-    if format_suffix(path) in TABLE_READERS or len(columns.names) != 2:
-        yield from read_records(path, columns.names)
-        return
+def _file_rows(path: Path, columns: Columns, broken: BrokenRecords) -> Iterator[Row]:
+    if is_table(path) or len(columns.names[0]) != 2:
+        names = columns.among(columns_of(path), str(path))
+        return _good(read_records(path, names), str(path), names, columns, broken)
+    return _good(_label_lines(path, columns.names[0]), str(path), columns.names[0], columns, broken)
+
+
+def _label_lines(path: Path, names: Sequence[str]) -> Iterator[tuple[int, Row | Broken]]:
+    """Yield the rows of a file that has a label and, behind a space, a text in each line."""
     with naming(path):
         for row, line in decoded_lines(path):
             if isinstance(line, Broken):
                 yield row, line
             elif line.strip():
                 label, _, text = line.strip().partition(" ")
-                yield row, dict(zip(columns.names, (text, label), strict=True))
+                yield row, dict(zip(names, (text, label), strict=True))
+
+
+def _named_classes(split: Any) -> Iterator[Row]:
+    """Yield a data set's rows, with classes by their names where the data set has names for them."""
+    from datasets import ClassLabel, List
+
+    classes = {name: kind for name, kind in split.features.items() if isinstance(kind, ClassLabel)}
+    lists = {
+        name: kind.feature
+        for name, kind in split.features.items()
+        if isinstance(kind, List) and isinstance(kind.feature, ClassLabel)
+    }
+    for row in split:
+        for name, kind in classes.items():
+            row[name] = None if row[name] is None or row[name] < 0 else kind.int2str(row[name])
+        for name, kind in lists.items():
+            row[name] = row[name] and kind.int2str(row[name])
+        yield row
 
 
 def _good(
-    rows: Iterator[tuple[int, Row | Broken]], source: str, columns: Columns, broken: BrokenRecords
+    rows: Iterable[tuple[int, Row | Broken]],
+    source: str,
+    names: Sequence[str],
+    columns: Columns,
+    broken: BrokenRecords,
 ) -> Iterator[Row]:
     for number, row in rows:
-        reason = row.reason if isinstance(row, Broken) else columns.problem(row)
-        if reason:
+        if isinstance(row, Broken):
+            broken.broken(source, number, row.reason)
+            continue
+        wanted = {name: row[name] for name in names}
+        if reason := columns.problem(wanted):
             broken.broken(source, number, reason)
         else:
-            assert not isinstance(row, Broken)
             broken.good()
-            yield {name: row[name] for name in columns.names}
+            yield wanted

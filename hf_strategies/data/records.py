@@ -57,6 +57,24 @@ def read_records(path: Path, columns: Sequence[str]) -> Iterator[Record]:
         yield from TABLE_READERS[suffix](path, columns)
 
 
+def is_table(path: Path) -> bool:
+    """Tell whether a file's suffix names a format with columns."""
+    return format_suffix(path) in TABLE_READERS
+
+
+def columns_of(path: Path) -> list[str]:
+    """List the columns of a table, or the keys of its first object.
+
+    Raises:
+        UserError: As of `read_records`.
+    """
+    if format_suffix(path) == ".parquet":
+        with naming(path):
+            return _open_parquet(path).schema_arrow.names
+    records = (record for _, record in read_records(path, ()))
+    return list(next((record for record in records if not isinstance(record, Broken)), {}))
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Say which file it is that cannot be read."""
@@ -210,15 +228,9 @@ def _read_table(path: Path, columns: Sequence[str], *, delimiter: str) -> Iterat
 
 def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Record]:
     import pyarrow as pa
-    from pyarrow import parquet
 
-    compressed = path.suffix.lower() in COMPRESSIONS
     try:
-        if compressed:
-            with open_bytes(path) as file:
-                table = parquet.ParquetFile(pa.BufferReader(file.read()))
-        else:
-            table = parquet.ParquetFile(path)
+        table = _open_parquet(path)
         for column in columns:
             check_column(path, column, table.schema_arrow.names)
         batches = table.iter_batches(columns=list(columns))
@@ -228,6 +240,19 @@ def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Record]:
                 yield row, {column: value.as_py() for column, value in zip(columns, values, strict=True)}
             except UnicodeDecodeError as error:  # writers need not check what they call a string
                 yield row, Broken(f"not UTF-8 (byte 0x{error.object[error.start]:02x})")
+    except pa.ArrowException as error:
+        raise UserError(f"{path}: not a parquet file: {error}") from error
+
+
+def _open_parquet(path: Path) -> Any:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        if path.suffix.lower() not in COMPRESSIONS:
+            return parquet.ParquetFile(path)
+        with open_bytes(path) as file:
+            return parquet.ParquetFile(pa.BufferReader(file.read()))
     except pa.ArrowException as error:
         raise UserError(f"{path}: not a parquet file: {error}") from error
 

@@ -1,0 +1,121 @@
+"""Instruction tuning of a causal language model: learn the answer, given what was asked."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from transformers import EvalPrediction
+
+from hf_strategies.data.example_packing import PackedExamples, TokenExample
+from hf_strategies.data.labelled import Columns, Row
+from hf_strategies.errors import UserError
+from hf_strategies.metrics.language_modeling import IGNORED, language_modeling_metrics, next_token_nll
+from hf_strategies.tasks import conversations
+from hf_strategies.tasks.task import TaskSettings
+
+
+class CausalLM:
+    """Learn answers from rows of instructions, of prompts, or of messages; many of them share a row of tokens."""
+
+    head = "causal"
+    metric = "loss"
+    greater_is_better = False
+    text_fields = ()
+    keeps_words = False
+
+    def __init__(self, settings: TaskSettings) -> None:
+        self.settings = settings
+        self.notes: list[str] = []
+
+    @property
+    def columns(self) -> Columns:
+        return Columns(
+            names=conversations.FORMATS,
+            problem=conversations.problem_of,
+            key=lambda row: "\x1f".join(map(str, row.values())),
+        )
+
+    def settle(self, train: Sequence[Row], validation: Sequence[Row], known: Sequence[str]) -> list[str]:
+        template = self.settings.prompt_template
+        if template is not None and "messages" in train[0]:
+            raise UserError("prompt_template is of no use to conversations: the tokenizer's chat template writes them")
+        try:
+            conversations.prompt_and_answer(train[0], template) if template else None
+        except (KeyError, IndexError, ValueError) as error:
+            names = ", ".join(f"{{{name}}}" for name in train[0])
+            raise UserError(f"prompt_template: expected the columns in braces ({names}), got {template!r}") from error
+        return []
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return {}
+
+    def dataset(self, rows: Sequence[Row], processor: Any, augment: Any = None) -> Dataset:
+        if "messages" in rows[0]:
+            conversations.check_template(processor, processor.name_or_path)
+        length = self.settings.max_seq_length
+        examples = [conversations.encode(row, processor, self.settings.prompt_template) for row in rows]
+        cut = [TokenExample(example.input_ids[:length], example.labels[:length]) for example in examples]
+        kept = [example for example in cut if any(label != IGNORED for label in example.labels[1:])]
+        num_cut = sum(len(example.input_ids) > length for example in examples)
+        if num_cut:
+            self.notes.append(
+                f"{num_cut:,} of {len(examples):,} examples are longer than {length} tokens and were cut; "
+                f"{len(cut) - len(kept):,} of them, whose answer would begin behind that, are left out"
+            )
+        if not kept:
+            raise UserError(f"no example's answer begins within max_seq_length {length}: the prompts are longer")
+        if self.settings.packing:
+            return PackedExamples(kept, length, pad_token_id=processor.pad_token_id)
+        return SingleExamples(kept)
+
+    def collator(self, processor: Any) -> Callable[[list], dict[str, Tensor]]:
+        return PadExamples(processor.pad_token_id)
+
+    def reduce_logits(self, logits: Any, labels: Tensor) -> Any:
+        return next_token_nll(logits[0] if isinstance(logits, tuple) else logits, labels)
+
+    def score(self, prediction: EvalPrediction) -> dict[str, float]:
+        return language_modeling_metrics(prediction.predictions, num_bytes=None)
+
+
+class SingleExamples(Dataset):
+    """One example per row, as long as it is."""
+
+    draws_nothing = True
+
+    def __init__(self, examples: Sequence[TokenExample]) -> None:
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        example = self.examples[index]
+        return {"input_ids": torch.tensor(example.input_ids), "labels": torch.tensor(example.labels)}
+
+
+class PadExamples:
+    """Collates rows of tokens, filled up at their ends to the longest; rows of one length are only stacked.
+
+    Args:
+        pad_token_id: Fills `input_ids`; labels are IGNORED there, and attention is kept off it.
+    """
+
+    def __init__(self, pad_token_id: int) -> None:
+        self.pad_token_id = pad_token_id
+
+    def __call__(self, rows: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        fill = {"input_ids": self.pad_token_id, "labels": IGNORED, "position_ids": 0}
+        batch = {
+            name: torch.nn.utils.rnn.pad_sequence(
+                [row[name] for row in rows], batch_first=True, padding_value=fill[name]
+            )
+            for name in rows[0]
+        }
+        if "position_ids" not in batch:  # with positions that restart, the host finds the examples by itself
+            lengths = torch.tensor([len(row["input_ids"]) for row in rows])
+            batch["attention_mask"] = (torch.arange(batch["input_ids"].shape[1]) < lengths[:, None]).long()
+        return batch

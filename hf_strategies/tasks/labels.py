@@ -1,0 +1,127 @@
+"""The labels of a task: what they are, found from the rows, and as the numbers that a model is trained on."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hf_strategies.errors import UserError
+
+SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
+SHOWN = 5  # labels that a message names
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is to be told apart.
+
+    Args:
+        kind: A problem type as the host's configs name it.
+        names: Of the classes, in the order of the model's outputs; of a regression the one value's.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Return the fields of a model's config that describe its head."""
+        numbered = dict(enumerate(self.names))
+        return {
+            "problem_type": self.kind,
+            "num_labels": len(self.names),
+            "id2label": numbered,
+            "label2id": {name: number for number, name in numbered.items()},
+        }
+
+    def encode(self, label: Any) -> int | float | list[float]:
+        """Return what a loss takes: a class's number, one 0 or 1 per class, or the value."""
+        if self.kind == REGRESSION:
+            return float(label)
+        if self.kind == SINGLE:
+            return self.names.index(name_of(label))
+        present = set(map(name_of, label))
+        return [float(name in present) for name in self.names]
+
+    def encode_all(self, labels: Iterable[Any]) -> np.ndarray:
+        """Return the numbers of many labels. `[rows]`, or `[rows, classes]` of several labels each."""
+        return np.array([self.encode(label) for label in labels])
+
+
+def name_of(label: Any) -> str:
+    """Return a class's name as it is shown and compared: 1, "1" and 1.0 are one class."""
+    if isinstance(label, float) and label.is_integer():
+        return str(int(label))
+    return str(label).strip()
+
+
+def problem_of(label: Any) -> str:
+    """Say what is wrong with a row's label; nothing where it is one, or a list of several."""
+    if label is None or (isinstance(label, str) and not label.strip()):
+        return "no label"
+    if isinstance(label, float) and not math.isfinite(label):
+        return f"label {label}"
+    if isinstance(label, list) and any(problem_of(item) for item in label):
+        return "a label of the list is empty"
+    if not isinstance(label, str | int | float | list):
+        return f"label of type {type(label).__name__}"
+    return ""
+
+
+def find_labels(train: Sequence[Any], validation: Sequence[Any], *, known: Sequence[str] = ()) -> Labels:
+    """Find out what the labels of both sides are.
+
+    Lists are several labels per row, numbers with a fraction a regression, all else one class per row. Classes are
+    numbered as the checkpoint numbers them if it has the same ones, else in the order of their names.
+
+    Args:
+        train: Labels of the training rows.
+        validation: Labels of the validation rows.
+        known: Classes of the checkpoint's own head, in its order.
+
+    Raises:
+        UserError: Kinds are mixed, or there is only one class.
+    """
+    lists = [isinstance(label, list) for label in train]
+    if any(lists):
+        if not all(lists) or not all(isinstance(label, list) for label in validation):
+            raise UserError("labels: some rows have a list of labels, others a single one; write all of them as lists")
+        return Labels(MULTI, _ordered({name_of(item) for label in (*train, *validation) for item in label}, known))
+    if any(isinstance(label, float) and not label.is_integer() for label in (*train, *validation)):
+        if all(isinstance(label, int | float) for label in (*train, *validation)):
+            return Labels(REGRESSION, ("score",))
+        raise UserError("labels: some are numbers with a fraction, others texts; a regression needs numbers alone")
+    found = {name_of(label) for label in (*train, *validation)}
+    if len(found) < 2:
+        raise UserError(
+            f"labels: expected two classes or more, got only {next(iter(found))!r}: nothing can be learned"
+        )
+    return Labels(SINGLE, _ordered(found, known))
+
+
+def unseen(train: Sequence[Any], validation: Sequence[Any]) -> str:
+    """Say which classes only the validation rows have, and in how many rows; nothing where there are none."""
+    learned = {name for label in train for name in _names(label)}
+    lacking = Counter(name for label in validation for name in _names(label) if name not in learned)
+    named = ", ".join(f"{name!r} ({rows} rows)" for name, rows in lacking.most_common(SHOWN))
+    more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
+    return f"labels {named}{more} are in the validation rows alone: nothing can be learned of them" if lacking else ""
+
+
+def _names(label: Any) -> list[str]:
+    return [name_of(item) for item in label] if isinstance(label, list) else [name_of(label)]
+
+
+def _ordered(found: set[str], known: Sequence[str]) -> tuple[str, ...]:
+    if set(known) == found:
+        return tuple(known)
+    return tuple(sorted(found, key=_place))
+
+
+def _place(name: str) -> tuple[bool, float, str]:
+    """Sort numbers by their value, before words."""
+    is_number = name.lstrip("+-").isdigit()
+    return not is_number, float(name) if is_number else 0.0, name

@@ -1,0 +1,101 @@
+"""What a task is: everything about fine-tuning that depends on what is to be learned, and on nothing else."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+from torch.utils.data import Dataset
+from transformers import EvalPrediction
+
+from hf_strategies.data.labelled import Columns, Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSettings:
+    """What a user may say about the rows of any task; each task takes what it has a use for.
+
+    Args:
+        text_column: Column of the text, of the source text, or of the prompt.
+        text_pair_column: Column of a second text, where rows are pairs.
+        label_column: Column of the label, of the target text, or of the tags.
+        max_seq_length: Tokens per row at most; longer ones are cut, and counted.
+        max_target_length: Tokens of a target text at most.
+        prompt_template: Wording of a prompt, with the columns' names in braces; None takes the usual one.
+        packing: Put several examples of a causal language model into one row of tokens.
+        image_size: Pixels to which images are brought; None leaves them to the checkpoint, or as they are.
+    """
+
+    text_column: str = "text"
+    text_pair_column: str | None = None
+    label_column: str = "label"
+    max_seq_length: int = 256
+    max_target_length: int = 128
+    prompt_template: str | None = None
+    packing: bool = True
+    image_size: int | None = None
+
+
+class Task(Protocol):
+    """One kind of fine-tuning.
+
+    The calls come in this order: `columns` says what rows must have; `settle` looks at all of them; `config` then
+    describes the head; with the model's `processor` (tokenizer, image processor or None) rows become data sets, their
+    samples batches, and predictions scores.
+
+    Args:
+        head: Which of the host's model classes it needs: a key of `models.factory.HEADS`.
+        metric: What the best checkpoint is chosen by, without "eval_".
+        greater_is_better: Whether more of it is better.
+        text_fields: Columns whose text augmentation may change.
+        keeps_words: Whether each word of them must stay at its place, since it has a label of its own.
+    """
+
+    head: str
+    metric: str
+    greater_is_better: bool
+    text_fields: tuple[str, ...]
+    keeps_words: bool
+
+    @property
+    def columns(self) -> Columns:
+        """What a row must have."""
+        ...
+
+    def settle(self, train: Sequence[Row], validation: Sequence[Row], known: Sequence[str]) -> list[str]:
+        """Look at all rows; `known` are the classes of the checkpoint's own head.
+
+        Returns:
+            What the user should know.
+
+        Raises:
+            UserError: Nothing can be learned from them.
+        """
+        ...
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Fields of the model's config that follow from the rows."""
+        ...
+
+    def dataset(self, rows: Sequence[Row], processor: Any, augment: Any = None) -> Dataset:
+        """Return what a data loader draws from; it can be sent to a worker.
+
+        Args:
+            rows: Of one side.
+            processor: The model's.
+            augment: As of `augmentation`, for training rows; None leaves them as they are.
+        """
+        ...
+
+    def collator(self, processor: Any) -> Callable[[list], dict[str, Tensor]]:
+        """What makes a batch of features."""
+        ...
+
+    def reduce_logits(self, logits: Any, labels: Tensor) -> Any:
+        """Reduce what leaves the device in an evaluation to what `score` needs."""
+        ...
+
+    def score(self, prediction: EvalPrediction) -> dict[str, float]:
+        """Compute the metrics of a whole evaluation set."""
+        ...

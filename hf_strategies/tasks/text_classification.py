@@ -1,0 +1,85 @@
+"""One text or a pair of them, and what it is: one class, several, or a number."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from hf_strategies.augmentation.augmented import AugmentedRows
+from torch import Tensor
+from torch.utils.data import Dataset
+from transformers import DataCollatorWithPadding, EvalPrediction
+
+from hf_strategies.data.labelled import Columns, Row
+from hf_strategies.metrics import compute_metrics
+from hf_strategies.tasks import labels
+from hf_strategies.tasks.task import TaskSettings
+
+METRICS = {
+    labels.SINGLE: ("accuracy", "f1_macro", "matthews_correlation"),
+    labels.MULTI: ("f1_micro", "f1_macro", "subset_accuracy"),
+    labels.REGRESSION: ("pearson", "spearman", "mean_squared_error"),
+}
+
+
+class TextClassification:
+    """Classify texts, or pairs of texts; a list of labels per row makes it multi-label, fractions a regression."""
+
+    head = "sequence-classification"
+    greater_is_better = True
+    keeps_words = False
+
+    def __init__(self, settings: TaskSettings) -> None:
+        self.settings = settings
+        names = [settings.text_column, *([settings.text_pair_column] if settings.text_pair_column else [])]
+        self.text_fields = tuple(names)
+        self.labels = labels.Labels(labels.SINGLE, ())
+
+    @property
+    def columns(self) -> Columns:
+        names = (*self.text_fields, self.settings.label_column)
+        return Columns(names=(names,), problem=self._problem, key=lambda row: "\x1f".join(map(str, row.values())))
+
+    @property
+    def metric(self) -> str:
+        return METRICS[self.labels.kind][0]
+
+    def settle(self, train: Sequence[Row], validation: Sequence[Row], known: Sequence[str]) -> list[str]:
+        learned, held = ([row[self.settings.label_column] for row in rows] for rows in (train, validation))
+        self.labels = labels.find_labels(learned, held, known=known)
+        if self.labels.kind == labels.REGRESSION:
+            return []
+        return [note for note in [labels.unseen(learned, held)] if note]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.labels.config
+
+    def dataset(self, rows: Sequence[Row], processor: Any, augment: Any = None) -> Dataset:
+        return AugmentedRows(
+            rows, self.text_fields, partial(encode, self.text_fields, self.settings, self.labels, processor), augment
+        )
+
+    def collator(self, processor: Any) -> Callable[[list], dict[str, Tensor]]:
+        return DataCollatorWithPadding(processor)
+
+    def reduce_logits(self, logits: Any, labels: Tensor) -> Any:
+        return logits[0] if isinstance(logits, tuple) else logits
+
+    def score(self, prediction: EvalPrediction) -> dict[str, float]:
+        return compute_metrics(METRICS[self.labels.kind], prediction.predictions, prediction.label_ids)
+
+    def _problem(self, row: Row) -> str:
+        for name in self.text_fields:
+            if not isinstance(row[name], str):
+                return f"{name!r} is not a text"
+            if not row[name].strip():
+                return f"{name!r} is empty"
+        return labels.problem_of(row[self.settings.label_column])
+
+
+def encode(
+    fields: Sequence[str], settings: TaskSettings, found: labels.Labels, tokenizer: Any, row: Row
+) -> dict[str, Any]:
+    """Make a model's inputs of a row, cut to `max_seq_length`; the longer text of a pair is cut first."""
+    features = tokenizer(*(row[name] for name in fields), truncation=True, max_length=settings.max_seq_length)
+    return {**features, "labels": found.encode(row[settings.label_column])}
