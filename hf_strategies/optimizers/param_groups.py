@@ -7,11 +7,12 @@ from torch import nn
 
 from hf_strategies.distributed.zero import full_shape
 from hf_strategies.errors import UserError
-from hf_strategies.optimizers.embeddings import embedding_parameters, input_embeddings
+from hf_strategies.module_tree.embeddings import embedding_parameters, input_embeddings
+from hf_strategies.module_tree.layer_depth import layer_depths
+from hf_strategies.module_tree.names import named_parameters
 from hf_strategies.optimizers.group_spec import ADAMW, MATRIX, GroupRule, GroupSpec
-from hf_strategies.optimizers.layer_depth import layer_depths
 from hf_strategies.optimizers.matrices import Layout, matrix_layouts, whole_matrix
-from hf_strategies.optimizers.rule_matching import match_rules, named_parameters
+from hf_strategies.optimizers.rule_matching import match_rules
 
 NO_RULE = GroupRule(pattern="")
 LORA_B = "lora_B"  # PEFT's name of the factor that starts at zero
@@ -89,7 +90,12 @@ class _Roles:
         self.layouts = matrix_layouts(model) if has_matrix_half else {}
         self.embeddings = input_embeddings(model)
         self.heads = embedding_parameters(model) - self.embeddings
-        self.depths, self.output = layer_depths(model) if spec.layerwise_lr_decay is not None else ({}, 0)
+        self.depths: dict[nn.Parameter, int] = {}
+        self.output = 0
+        if spec.layerwise_lr_decay is not None:
+            self.depths, self.output = layer_depths(
+                model, needed_by="layerwise_lr_decay", instead="give rates by rules instead"
+            )
         if spec.lora_plus_ratio is not None and not any(map(self._is_lora_b, self.trainable)):
             raise UserError(f"lora_plus_ratio finds no trainable LoRA factor {LORA_B} in {type(model).__name__}")
 
