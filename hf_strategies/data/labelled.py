@@ -99,21 +99,54 @@ def read_sides(
     broken = BrokenRecords(max_broken_share)
     found, own_validation = _read(train, columns, broken)
     if validation is not None:
-        held: Sequence[Row] = _read(validation, columns, broken)[0]
-        held_out = ", ".join(validation.files)
-    elif own_validation is not None:
-        split, held = own_validation
-        held_out = f"split {split}"
-    else:
-        held = [row for row in found if is_validation(columns.key(row), validation_share)]
-        found = [row for row in found if not is_validation(columns.key(row), validation_share)]
-        held_out = f"{validation_share:.0%} of the rows, by hash"
+        own_validation = (", ".join(validation.files), _read(validation, columns, broken)[0])
+    return split_sides(
+        found,
+        own_validation,
+        broken,
+        key=columns.key,
+        validation_share=validation_share,
+        max_train_rows=max_train_rows,
+        max_eval_rows=max_eval_rows,
+        seed=seed,
+    )
+
+
+def split_sides(
+    found: Sequence[Row],
+    own_validation: tuple[str, Sequence[Row]] | None,
+    broken: BrokenRecords,
+    *,
+    key: Callable[[Row], str],
+    validation_share: float,
+    max_train_rows: int | None,
+    max_eval_rows: int | None,
+    seed: int,
+) -> Sides:
+    """Hold rows out where there are none to validate on, and choose as many of both sides as are wanted.
+
+    Args:
+        found: Rows to train on.
+        own_validation: Where rows to validate on come from, and those rows; None holds out a share of `found`.
+        broken: What was skipped.
+        key: As of `Columns`.
+        validation_share: As of `read_sides`, like all that follow.
+
+    Raises:
+        UserError: A side is left without rows, or too many are broken.
+    """
     broken.check()
+    if own_validation is not None:
+        held_out, held = own_validation
+    else:
+        held_out = f"{validation_share:.0%} of the rows, by hash"
+        held = [row for row in found if is_validation(key(row), validation_share)]
+        found = [row for row in found if not is_validation(key(row), validation_share)]
     trained_on, held = choose(found, max_train_rows, seed), choose(held, max_eval_rows, seed)
     for side, rows in (("train", trained_on), ("validate", held)):
         if not rows:
             raise UserError(f"no rows are left to {side} on: {broken.summary() or 'the data are empty'}")
-    identity = digest(columns.key(row) for rows in (trained_on, held) for row in rows)
+    identity = digest(key(row) for rows in (trained_on, held) for row in rows)
     return Sides(trained_on, held, held_out, broken.summary(), identity)
 
 
@@ -139,11 +172,11 @@ def _read(
     def rows_of(split: str) -> list[Row]:
         source_name = f"{source.dataset_name}, split {split}"
         names = columns.among(splits[split].column_names, source_name)
-        rows = enumerate(_named_classes(splits[split].select_columns(names)), start=1)
+        rows = enumerate(named_classes(splits[split].select_columns(names)), start=1)
         return list(_good(rows, source_name, names, columns, broken))
 
     own = next((split for split in VALIDATION_SPLITS if split in splits), None)
-    return rows_of("train"), None if own is None else (own, rows_of(own))
+    return rows_of("train"), None if own is None else (f"split {own}", rows_of(own))
 
 
 def _file_rows(path: Path, columns: Columns, broken: BrokenRecords) -> Iterator[Row]:
@@ -164,7 +197,7 @@ def _label_lines(path: Path, names: Sequence[str]) -> Iterator[tuple[int, Row | 
                 yield row, dict(zip(names, (text, label), strict=True))
 
 
-def _named_classes(split: Any) -> Iterator[Row]:
+def named_classes(split: Any) -> Iterator[Row]:
     """Yield a data set's rows, with classes by their names where the data set has names for them."""
     from datasets import ClassLabel, List
 
