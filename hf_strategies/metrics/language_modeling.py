@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-IGNORED = -100
+from hf_strategies.metrics.inputs import IGNORED
+from hf_strategies.metrics.perplexity import perplexity_of
 
 
 def next_token_nll(logits: Tensor, labels: Tensor) -> Tensor:
@@ -44,8 +45,7 @@ def language_modeling_metrics(rows: np.ndarray, *, num_bytes: float | None) -> d
         `perplexity` per token (infinite past the range of a float), and `bits_per_byte`.
     """
     nats, targets = (float(total) for total in rows.sum(axis=0, dtype=np.float64))
-    per_token = nats / max(targets, 1.0)
-    metrics = {"perplexity": math.inf if per_token > 700 else math.exp(per_token)}
+    metrics = {"perplexity": perplexity_of(nats / max(targets, 1.0))}
     if num_bytes:
         metrics["bits_per_byte"] = nats / math.log(2) / num_bytes
     return metrics
