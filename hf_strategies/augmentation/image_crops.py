@@ -59,12 +59,7 @@ def random_resized_crop(images: Tensor, keys: Sequence[DrawKey], *, area: tuple[
     """
     height, width = images.shape[-2:]
     windows = [draw_window(generator(*key, "random_resized_crop"), height, width, area, CROP_RATIOS) for key in keys]
-    top, left, high, wide = torch.tensor(windows, dtype=images.dtype, device=images.device).T
-    zero = torch.zeros_like(top)
-    horizontal = torch.stack([wide / width, zero, (2 * left + wide) / width - 1], dim=-1)
-    vertical = torch.stack([zero, high / height, (2 * top + high) / height - 1], dim=-1)
-    grid = F.affine_grid(torch.stack([horizontal, vertical], dim=1), list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    return enlarge(images, windows)
 
 
 def random_erasing(
@@ -91,6 +86,22 @@ def random_erasing(
             noise = torch.from_numpy(draws.random((channels, high, wide), dtype=np.float32))
             row[:, top : top + high, left : left + wide] = noise.to(row)
     return erased
+
+
+def enlarge(images: Tensor, windows: Sequence[tuple[int, int, int, int]]) -> Tensor:
+    """Enlarge a window of each image to the size of the image, with bilinear interpolation.
+
+    Args:
+        images: Batch.
+        windows: Top, left, height and width in pixels, per row.
+    """
+    height, width = images.shape[-2:]
+    top, left, high, wide = torch.tensor(windows, dtype=images.dtype, device=images.device).T
+    zero = torch.zeros_like(top)
+    horizontal = torch.stack([wide / width, zero, (2 * left + wide) / width - 1], dim=-1)
+    vertical = torch.stack([zero, high / height, (2 * top + high) / height - 1], dim=-1)
+    grid = F.affine_grid(torch.stack([horizontal, vertical], dim=1), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 def draw_window(

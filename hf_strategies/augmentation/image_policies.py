@@ -1,6 +1,6 @@
 """Policies: which operations change an image, and how strongly."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -78,13 +78,14 @@ def trivial_augment(images: Tensor, keys: Sequence[DrawKey]) -> Tensor:
         keys: Who draws, per row.
     """
     space = wide_space(*images.shape[1:])
-    names = list(space)
-    drawn = []
-    for key in keys:
-        operation, level, side = generator(*key, "trivial_augment").random(3).tolist()
-        name = names[int(operation * len(names))]
-        drawn.append((name, space[name].at(int(level * (STRONGEST_LEVEL + 1)), side < 0.5)))
-    return apply_operations(images, drawn)
+    return apply_operations(images, [draw_any_strength(key, space) for key in keys])
+
+
+def draw_any_strength(key: DrawKey, space: Mapping[str, Strengths]) -> tuple[str, float]:
+    """Draw one operation, and one of its strengths."""
+    operation, level, side = generator(*key, "trivial_augment").random(3).tolist()
+    name = list(space)[int(operation * len(space))]
+    return name, space[name].at(int(level * (STRONGEST_LEVEL + 1)), side < 0.5)
 
 
 def rand_augment(images: Tensor, keys: Sequence[DrawKey], *, num_operations: int = 2, magnitude: int = 9) -> Tensor:
@@ -97,12 +98,19 @@ def rand_augment(images: Tensor, keys: Sequence[DrawKey], *, num_operations: int
         magnitude: Strength, from 0, which changes nothing, to 30.
     """
     space = rand_augment_space(*images.shape[1:])
-    names = list(space)
-    draws = [generator(*key, "rand_augment").random((num_operations, 2)).tolist() for key in keys]
-    for turn in zip(*draws, strict=True):
-        chosen = [(names[int(operation * len(names))], side < 0.5) for operation, side in turn]
-        images = apply_operations(images, [(name, space[name].at(magnitude, side)) for name, side in chosen])
+    for turn in zip(*(draw_one_strength(key, space, num_operations, magnitude) for key in keys), strict=True):
+        images = apply_operations(images, turn)
     return images
+
+
+def draw_one_strength(
+    key: DrawKey, space: Mapping[str, Strengths], num_operations: int, magnitude: int
+) -> list[tuple[str, float]]:
+    """Draw operations at one level of strength."""
+    names = list(space)
+    draws = generator(*key, "rand_augment").random((num_operations, 2)).tolist()
+    chosen = [(names[int(operation * len(names))], side < 0.5) for operation, side in draws]
+    return [(name, space[name].at(magnitude, other_side)) for name, other_side in chosen]
 
 
 def apply_operations(images: Tensor, drawn: Sequence[tuple[str, float]]) -> Tensor:

@@ -22,26 +22,27 @@ def rotate(degrees: float, height: int, width: int) -> Matrix:
     return (cos, sin, x - cos * x - sin * y), (-sin, cos, y + sin * x - cos * y)
 
 
-def shear_x(factor: float, height: int, width: int) -> Matrix:
+def shear_x(factor: float, *_: int) -> Matrix:
     """Move each row of pixels to the right by `factor` times its distance from the top."""
     return (1, factor, 0), (0, 1, 0)
 
 
-def shear_y(factor: float, height: int, width: int) -> Matrix:
+def shear_y(factor: float, *_: int) -> Matrix:
     """Move each column of pixels down by `factor` times its distance from the left."""
     return (1, 0, 0), (factor, 1, 0)
 
 
-def translate_x(pixels: float, height: int, width: int) -> Matrix:
+def translate_x(pixels: float, *_: int) -> Matrix:
     """Move to the right by whole pixels."""
     return (1, 0, round(pixels)), (0, 1, 0)
 
 
-def translate_y(pixels: float, height: int, width: int) -> Matrix:
+def translate_y(pixels: float, *_: int) -> Matrix:
     """Move down by whole pixels."""
     return (1, 0, 0), (0, 1, round(pixels))
 
 
+# From a strength, and the image's height and width in pixels.
 WARPS: dict[str, Callable[[float, int, int], Matrix]] = {
     "rotate": rotate,
     "shear_x": shear_x,
