@@ -37,8 +37,9 @@ class StrategyMixin(
     continue where they were left.
 
     Its keyword arguments besides the host's: `scheduler`, `scheduler_kwargs` and `tokens_per_sample` of
-    `SchedulingMixin`; `clip_grad_value`, `adaptive_clipping` and `sam_rho` of `GradientsMixin`; `z_loss` of
-    `RegularizingMixin`; `guard` of `GuardingMixin` (on by default); `max_broken_share` of `FeedingMixin`; `max_hours`,
+    `SchedulingMixin`; `clip_grad_value`, `adaptive_clipping`, `sam_rho` and `fgm_epsilon` of `GradientsMixin`;
+    `z_loss` and `r_drop` of `RegularizingMixin`; `objective` and `objective_kwargs` of `ObjectiveMixin`; `guard` of
+    `GuardingMixin` (on by default); `max_broken_share` of `FeedingMixin`; `balance` of `SeekingMixin`; `max_hours`,
     `job_started`, `save_minutes`, `save_at_steps` and `hang_timeout` of `StoppingMixin`, whose `stopped_by` says why a
     run ended early.
     """

@@ -1,0 +1,146 @@
+"""Trainer whose loss is chosen by name."""
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.loss.loss_utils import LOSS_MAPPING, ForCausalLMLoss
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from hf_strategies.errors import UserError
+from hf_strategies.objectives import OBJECTIVES, check_objective_settings
+from hf_strategies.objectives.items import COUNTED, IGNORED
+from hf_strategies.training.host import Host
+
+
+class ObjectiveMixin(Host):
+    """Train on an objective of the shelf in the place of the loss that the model computes, if it computes one.
+
+    It is divided by the number of items (rows, tokens, flags, values) of the whole update, over all ranks and
+    micro-batches: 8 samples at once, or 2 at a time in 4 micro-batches, have one and the same gradient. Many models'
+    own loss is not: where their code takes `**kwargs` and a mean all the same (classifiers of BERT, DistilBERT and
+    Llama, T5, every regression), the host makes it larger by the number of micro-batches and of ranks. Evaluations
+    show the objective without settings, so that runs which differ in theirs can be compared.
+
+    Args:
+        objective: Registered name; None keeps the model's own loss, and the host's `label_smoothing_factor`.
+        objective_kwargs: Its settings; `label_smoothing_factor` stands for `label_smoothing` among them.
+
+    Raises:
+        UserError: The objective or a setting is unknown or out of range, or the loss is already chosen in another way;
+            while training, the model shows no logits or the data no labels.
+    """
+
+    compute_loss_func: Any
+    label_names: Any
+    _is_evaluating = False
+
+    def __init__(
+        self,
+        *args: Any,
+        objective: str | None = None,
+        objective_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if objective is None and objective_kwargs:
+            raise UserError(f"objective_kwargs {objective_kwargs} need the name of an objective, got none")
+        if objective is not None:
+            check_objective_settings(objective, objective_kwargs or {})
+        super().__init__(*args, **kwargs)
+        self.objective_name = objective
+        self._predicts_next = predicts_next(self.model)
+        if objective is None:
+            return
+        if self.compute_loss_func is not None:
+            raise UserError("objective and compute_loss_func cannot both be given; choose one")
+        facts, settings = OBJECTIVES[objective].facts, self._with_hosts_smoothing(objective, objective_kwargs or {})
+        self._items = facts["items"]
+        self._objective = partial(
+            OBJECTIVES[objective].build,
+            **{
+                name: torch.tensor(value, device=self.args.device) if isinstance(value, list | tuple) else value
+                for name, value in settings.items()
+            },
+        )
+        self._evaluated = OBJECTIVES[facts["evaluated_by"]].build
+        self.compute_loss_func = self._objective_loss
+        self.label_names = self.label_names or ["labels"]  # of a model that takes none, the host knows no name
+
+    def _with_hosts_smoothing(self, objective: str, settings: dict[str, Any]) -> dict[str, Any]:
+        """Take over the host's label smoothing, which it leaves out where it does not compute the loss."""
+        factor = self.args.label_smoothing_factor
+        if not factor:
+            return settings
+        if "label_smoothing" not in OBJECTIVES[objective].facts["hyperparameters"]:
+            raise UserError(
+                f"label_smoothing_factor {factor} has no place in the objective {objective!r}: leave it out"
+            )
+        if "label_smoothing" in settings:
+            raise UserError(
+                "label_smoothing_factor and label_smoothing of objective_kwargs cannot both be given; choose one"
+            )
+        self.label_smoother = None
+        return {**settings, "label_smoothing": factor}
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        if self.objective_name is not None and "labels" in inputs and "decoder_input_ids" not in inputs:
+            shift = getattr(self.model, "prepare_decoder_input_ids_from_labels", None)
+            if shift is not None:  # the host takes the labels out, from which the model would have made them
+                inputs = {**inputs, "decoder_input_ids": shift(labels=inputs["labels"])}
+        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+
+    def prediction_step(self, *args: Any, **kwargs: Any) -> tuple:
+        self._is_evaluating = True
+        try:
+            return super().prediction_step(*args, **kwargs)
+        finally:
+            self._is_evaluating = False
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Tensor | int | None:
+        if self.objective_name is None or not batch_samples or "labels" not in batch_samples[0]:
+            return super()._get_num_items_in_batch(batch_samples, device)
+        # The host counts what is not -100, and adds up over ranks: it is shown one number per item.
+        marks = [torch.where(self._counted(self._targets(batch["labels"])), 0, IGNORED) for batch in batch_samples]
+        return super()._get_num_items_in_batch([{"labels": mark, "shift_labels": mark} for mark in marks], device)
+
+    def _objective_loss(self, outputs: Any, labels: Tensor | None, num_items_in_batch: Any = None) -> Tensor:
+        objective = self._evaluated if self._is_evaluating else self._objective
+        logits, labels = self._logits(outputs, "objective"), self._labels(labels, "objective")
+        return objective(self._sources(logits), self._targets(labels), num_items=num_items_in_batch)
+
+    def _counted(self, targets: Tensor) -> Tensor:
+        return COUNTED[self._items](targets)
+
+    def _logits(self, outputs: Any, asked_by: str) -> Tensor:
+        if not isinstance(outputs, dict) or "logits" not in outputs:
+            raise UserError(f"{asked_by} needs logits, and {type(self.model).__name__} returns none")
+        return outputs["logits"]
+
+    def _labels(self, labels: Tensor | None, asked_by: str) -> Tensor:
+        if labels is None:
+            raise UserError(f"{asked_by} needs labels, and the batches of the training data have none")
+        return labels
+
+    def _sources(self, logits: Tensor) -> Tensor:
+        """Leave out the logits that no label is for."""
+        return logits[..., :-1, :] if self._predicts_next else logits
+
+    def _targets(self, labels: Tensor) -> Tensor:
+        """Leave out the labels that no logits are for."""
+        return labels[..., 1:] if self._predicts_next else labels
+
+
+def predicts_next(model: nn.Module) -> bool:
+    """Tell whether a model's logits at one position are for the label of the next: a causal language model's are."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model  # below PEFT
+    if getattr(getattr(inner, "config", None), "is_encoder_decoder", False):
+        return False
+    named = type(inner).__name__ in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
+    return named or LOSS_MAPPING.get(getattr(inner, "loss_type", None)) is ForCausalLMLoss
