@@ -9,7 +9,8 @@ from torch.utils.data import Dataset
 from transformers import EvalPrediction
 
 from hf_strategies.data.example_packing import PackedExamples, TokenExample
-from hf_strategies.data.labelled import Columns, Row
+from hf_strategies.data.labelled import Columns, Row, Sides, read_sides
+from hf_strategies.data.sources import DataSource
 from hf_strategies.errors import UserError
 from hf_strategies.metrics.language_modeling import IGNORED, language_modeling_metrics, next_token_nll
 from hf_strategies.tasks import conversations
@@ -24,6 +25,7 @@ class CausalLM:
     greater_is_better = False
     text_fields = ()
     keeps_words = False
+    embedded = ""
 
     def __init__(self, settings: TaskSettings) -> None:
         self.settings = settings
@@ -36,6 +38,9 @@ class CausalLM:
             problem=conversations.problem_of,
             key=lambda row: "\x1f".join(map(str, row.values())),
         )
+
+    def read(self, train: DataSource, validation: DataSource | None, processor: Any, **limits: Any) -> Sides:
+        return read_sides(train, validation, self.columns, **limits)
 
     def settle(self, train: Sequence[Row], validation: Sequence[Row], known: Sequence[str]) -> list[str]:
         template = self.settings.prompt_template
@@ -52,7 +57,7 @@ class CausalLM:
     def config(self) -> dict[str, Any]:
         return {}
 
-    def dataset(self, rows: Sequence[Row], processor: Any, augment: Any = None) -> Dataset:
+    def dataset(self, side: str, rows: Sequence[Row], processor: Any, *, seed: int, augment: Any = None) -> Dataset:
         if "messages" in rows[0]:
             conversations.check_template(processor, processor.name_or_path)
         length = self.settings.max_seq_length

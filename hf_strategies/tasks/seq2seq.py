@@ -5,12 +5,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from hf_strategies.augmentation.augmented import AugmentedRows
 from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import DataCollatorForSeq2Seq, EvalPrediction
 
-from hf_strategies.data.labelled import Columns, Row
+from hf_strategies.augmentation.augmented import AugmentedRows
+from hf_strategies.data.labelled import Columns, Row, Sides, read_sides
+from hf_strategies.data.sources import DataSource
 from hf_strategies.metrics import compute_metrics
 from hf_strategies.tasks.task import TaskSettings
 
@@ -24,6 +25,7 @@ class Seq2Seq:
     metric = "chrf"
     greater_is_better = True
     keeps_words = False
+    embedded = ""
 
     def __init__(self, settings: TaskSettings) -> None:
         self.settings = settings
@@ -35,6 +37,9 @@ class Seq2Seq:
         names = (self.settings.text_column, self.settings.label_column)
         return Columns(names=(names,), problem=self._problem, key=lambda row: row[self.settings.text_column])
 
+    def read(self, train: DataSource, validation: DataSource | None, processor: Any, **limits: Any) -> Sides:
+        return read_sides(train, validation, self.columns, **limits)
+
     def settle(self, train: Sequence[Row], validation: Sequence[Row], known: Sequence[str]) -> list[str]:
         return []
 
@@ -42,7 +47,7 @@ class Seq2Seq:
     def config(self) -> dict[str, Any]:
         return {}
 
-    def dataset(self, rows: Sequence[Row], processor: Any, augment: Any = None) -> Dataset:
+    def dataset(self, side: str, rows: Sequence[Row], processor: Any, *, seed: int, augment: Any = None) -> Dataset:
         self._tokenizer = processor
         return AugmentedRows(rows, self.text_fields, partial(encode, self.settings, processor), augment)
 

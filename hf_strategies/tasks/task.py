@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import EvalPrediction
 
-from hf_strategies.data.labelled import Columns, Row
+from hf_strategies.data.labelled import Row, Sides
+from hf_strategies.data.sources import DataSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,7 @@ class TaskSettings:
     Args:
         text_column: Column of the text, of the source text, or of the prompt.
         text_pair_column: Column of a second text, where rows are pairs.
+        image_column: Column of the image.
         label_column: Column of the label, of the target text, or of the tags.
         max_seq_length: Tokens per row at most; longer ones are cut, and counted.
         max_target_length: Tokens of a target text at most.
@@ -28,6 +30,7 @@ class TaskSettings:
 
     text_column: str = "text"
     text_pair_column: str | None = None
+    image_column: str = "image"
     label_column: str = "label"
     max_seq_length: int = 256
     max_target_length: int = 128
@@ -39,27 +42,30 @@ class TaskSettings:
 class Task(Protocol):
     """One kind of fine-tuning.
 
-    The calls come in this order: `columns` says what rows must have; `settle` looks at all of them; `config` then
-    describes the head; with the model's `processor` (tokenizer, image processor or None) rows become data sets, their
-    samples batches, and predictions scores.
+    The calls come in this order: with the model's `processor` (tokenizer, or the shape of its images) rows are read;
+    `settle` looks at all of them; `config` then describes the head; rows become data sets, their samples batches, and
+    predictions scores.
 
     Args:
-        head: Which of the host's model classes it needs: a key of `models.factory.HEADS`.
+        head: What the model ends in: a key of `models.HEADS`.
         metric: What the best checkpoint is chosen by, without "eval_".
         greater_is_better: Whether more of it is better.
         text_fields: Columns whose text augmentation may change.
         keeps_words: Whether each word of them must stay at its place, since it has a label of its own.
+        embedded: What is read where nothing is named; empty where something must be.
     """
 
     head: str
-    metric: str
     greater_is_better: bool
     text_fields: tuple[str, ...]
     keeps_words: bool
+    embedded: str
 
     @property
-    def columns(self) -> Columns:
-        """What a row must have."""
+    def metric(self) -> str: ...
+
+    def read(self, train: DataSource, validation: DataSource | None, processor: Any, **limits: Any) -> Sides:
+        """Read the rows of both sides; `limits` are those of `labelled.read_sides`."""
         ...
 
     def settle(self, train: Sequence[Row], validation: Sequence[Row], known: Sequence[str]) -> list[str]:
@@ -78,18 +84,20 @@ class Task(Protocol):
         """Fields of the model's config that follow from the rows."""
         ...
 
-    def dataset(self, rows: Sequence[Row], processor: Any, augment: Any = None) -> Dataset:
+    def dataset(self, side: str, rows: Sequence[Row], processor: Any, *, seed: int, augment: Any = None) -> Dataset:
         """Return what a data loader draws from; it can be sent to a worker.
 
         Args:
-            rows: Of one side.
+            side: "train" or "validation".
+            rows: Of that side.
             processor: The model's.
-            augment: As of `augmentation`, for training rows; None leaves them as they are.
+            seed: Of what is drawn on the rows.
+            augment: What is done to training rows, a `TextAugmenter` or an `ImageSpec`; None leaves them as they are.
         """
         ...
 
     def collator(self, processor: Any) -> Callable[[list], dict[str, Tensor]]:
-        """What makes a batch of features."""
+        """What makes a batch of samples; asked once both data sets are there."""
         ...
 
     def reduce_logits(self, logits: Any, labels: Tensor) -> Any:

@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from hf_strategies.augmentation.augmented import AugmentedRows
 from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import DataCollatorWithPadding, EvalPrediction
 
-from hf_strategies.data.labelled import Columns, Row
+from hf_strategies.augmentation.augmented import AugmentedRows
+from hf_strategies.data.labelled import Columns, Row, Sides, read_sides
+from hf_strategies.data.sources import DataSource
 from hf_strategies.metrics import compute_metrics
 from hf_strategies.tasks import labels
 from hf_strategies.tasks.task import TaskSettings
@@ -27,6 +28,7 @@ class TextClassification:
     head = "sequence-classification"
     greater_is_better = True
     keeps_words = False
+    embedded = ""
 
     def __init__(self, settings: TaskSettings) -> None:
         self.settings = settings
@@ -43,6 +45,9 @@ class TextClassification:
     def metric(self) -> str:
         return METRICS[self.labels.kind][0]
 
+    def read(self, train: DataSource, validation: DataSource | None, processor: Any, **limits: Any) -> Sides:
+        return read_sides(train, validation, self.columns, **limits)
+
     def settle(self, train: Sequence[Row], validation: Sequence[Row], known: Sequence[str]) -> list[str]:
         learned, held = ([row[self.settings.label_column] for row in rows] for rows in (train, validation))
         self.labels = labels.find_labels(learned, held, known=known)
@@ -54,7 +59,7 @@ class TextClassification:
     def config(self) -> dict[str, Any]:
         return self.labels.config
 
-    def dataset(self, rows: Sequence[Row], processor: Any, augment: Any = None) -> Dataset:
+    def dataset(self, side: str, rows: Sequence[Row], processor: Any, *, seed: int, augment: Any = None) -> Dataset:
         return AugmentedRows(
             rows, self.text_fields, partial(encode, self.text_fields, self.settings, self.labels, processor), augment
         )

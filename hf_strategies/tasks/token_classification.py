@@ -5,12 +5,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from hf_strategies.augmentation.augmented import AugmentedRows
 from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import DataCollatorForTokenClassification, EvalPrediction
 
-from hf_strategies.data.labelled import Columns, Row
+from hf_strategies.augmentation.augmented import AugmentedRows
+from hf_strategies.data.labelled import Columns, Row, Sides, read_sides
+from hf_strategies.data.sources import DataSource
 from hf_strategies.errors import UserError
 from hf_strategies.metrics import compute_metrics
 from hf_strategies.tasks import labels
@@ -26,6 +27,7 @@ class TokenClassification:
     metric = "entity_f1"
     greater_is_better = True
     keeps_words = True
+    embedded = ""
 
     def __init__(self, settings: TaskSettings) -> None:
         self.settings = settings
@@ -36,6 +38,9 @@ class TokenClassification:
     def columns(self) -> Columns:
         names = (self.settings.text_column, self.settings.label_column)
         return Columns(names=(names,), problem=self._problem, key=lambda row: " ".join(row[self.settings.text_column]))
+
+    def read(self, train: DataSource, validation: DataSource | None, processor: Any, **limits: Any) -> Sides:
+        return read_sides(train, validation, self.columns, **limits)
 
     def settle(self, train: Sequence[Row], validation: Sequence[Row], known: Sequence[str]) -> list[str]:
         learned, held = ([row[self.settings.label_column] for row in rows] for rows in (train, validation))
@@ -48,7 +53,7 @@ class TokenClassification:
     def config(self) -> dict[str, Any]:
         return {key: value for key, value in labels.Labels("", self.tags).config.items() if key != "problem_type"}
 
-    def dataset(self, rows: Sequence[Row], processor: Any, augment: Any = None) -> Dataset:
+    def dataset(self, side: str, rows: Sequence[Row], processor: Any, *, seed: int, augment: Any = None) -> Dataset:
         return AugmentedRows(rows, self.text_fields, partial(encode, self.settings, self.tags, processor), augment)
 
     def collator(self, processor: Any) -> Callable[[list], dict[str, Tensor]]:
