@@ -79,10 +79,10 @@ def test_classes_of_a_data_set_come_by_their_names(tmp_path):
 
 
 def test_the_first_way_of_columns_that_is_there_is_taken(tmp_path):
-    ways = Columns(names=(("a", "b"), ("text", "label")), problem=lambda row: "", key=str)
+    ways = Columns(names=(("a", "b"), ("text", "label")), problem=lambda _: "", key=str)
     sides = read_sides(write(tmp_path / "a.jsonl", rows(30)), None, ways, **LIMITS)
     assert sides.train[0].keys() == {"text", "label"}
-    ways = Columns(names=(("a", "b"), ("c",)), problem=lambda row: "", key=str)
+    ways = Columns(names=(("a", "b"), ("c",)), problem=lambda _: "", key=str)
     with pytest.raises(UserError, match=r"a\.jsonl: expected the columns a, b; or c; got text, label, more"):
         read_sides(write(tmp_path / "a.jsonl", rows(30)), None, ways, **LIMITS)
 
