@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from hf_strategies.reports.confusion import mixup_line
 from hf_strategies.reports.headlines import headlines
 from hf_strategies.reports.run_record import RunRecord
 from hf_strategies.reports.terminal import format_fact, format_value
@@ -25,7 +26,9 @@ def model_card(record: RunRecord) -> str:
     sections = [
         f"# {record.title}",
         record.summary,
-        _section("Results", "\n\n".join(filter(None, [_table(("", "value"), headlines(record.results)), picture]))),
+        _section("Results", "\n\n".join(filter(None, [
+            _table(("", "value"), headlines(record.results)), _mixups(record), picture,
+        ]))),
         _section("How to use it", _fenced(_usage(record), "python")),
         _section("Training data", _facts(record.data)),
         _section("Model", _facts(record.model)),
@@ -56,6 +59,12 @@ def _usage(record: RunRecord) -> str:
         prompt = record.samples[-1]["samples"][0]["prompt"] if record.samples else "Once upon a time"
         lines.append(f'print(model({prompt!r}, max_new_tokens=64)[0]["generated_text"])')
     return "\n".join(lines)
+
+
+def _mixups(record: RunRecord) -> str:
+    """Say which class is taken for another most often; nothing where none is."""
+    found = record.predictions.confusion.mixups(1) if record.predictions else []
+    return f"Most often, {_inline(mixup_line(found[0]))}." if found else ""
 
 
 def _section(heading: str, content: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hf_strategies.reports.events import Event
+from hf_strategies.reports.predictions import PredictionReport
 from hf_strategies.reports.redaction import redact_command, redact_value
 
 DEFAULT = "default"
@@ -39,6 +40,7 @@ class RunRecord:
         model: Facts about the model: name to number or text.
         results: What `all_results.json` holds.
         events: What `events.jsonl` holds.
+        predictions: What a classifier made of its evaluation set; None where there is no such thing.
         notes: What a reader must know: warnings, skipped records, settings that were dropped.
         pipeline_tag: Task of the model, as the Hub names it.
         base_model: Name on the Hub of the checkpoint that was trained further; empty when there was none.
@@ -55,6 +57,7 @@ class RunRecord:
     model: dict[str, Any] = field(default_factory=dict)
     results: dict[str, float] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    predictions: PredictionReport | None = None
     notes: list[str] = field(default_factory=list)
     pipeline_tag: str = "text-generation"
     base_model: str = ""
