@@ -36,7 +36,8 @@ def class_table(confusion: Confusion) -> str:
         f"<tr><td>{escape(name)}</td>{''.join(f'<td>{_number(value)}</td>' for value in values)}</tr>"
         for name, *values in map(confusion.scores, confusion.shown)
     )
-    return f'<table class="scores"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{_caption(_left_out(confusion))}'
+    table = f'<table class="scores"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return table + _caption(_left_out(confusion))
 
 
 def mistakes_table(mistakes: Sequence[Mistake]) -> str:
