@@ -42,3 +42,10 @@ TASKS.add(
     pipeline="image-classification",
     adapters=None,
 )
+TASKS.add(
+    "clip-classification",
+    "hf_strategies.tasks.clip_classification:ClipClassification",
+    summary="a clip, [channels, frames, height, width] in a .npz: its class",
+    pipeline="video-classification",
+    adapters=None,
+)

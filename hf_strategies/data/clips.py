@@ -1,0 +1,82 @@
+"""Labelled clips: arrays in a `.npz` file, `clips` `[n, channels, frames, height, width]` and `labels` `[n]`."""
+
+import hashlib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hf_strategies.data.documents import BrokenRecords
+from hf_strategies.data.labelled import Row, Sides, split_sides
+from hf_strategies.data.sources import DataSource, matching_files
+from hf_strategies.errors import UserError, did_you_mean, first_line
+
+CLIPS, LABELS = "clips", "labels"
+SHAPE = "[n, channels, frames, height, width]"
+
+
+def read_clip_sides(
+    train: DataSource, validation: DataSource | None, *, max_broken_share: float, **limits: Any
+) -> Sides:
+    """Read the clips that were named; `limits` are those of `labelled.read_sides`.
+
+    Returns:
+        Rows of `clip` `[channels, frames, height, width]`, of the file's own type, and `label`.
+
+    Raises:
+        UserError: No file was named; a file is no such archive, its arrays do not fit each other, or clips differ in
+            shape from file to file; too many hold values that are not finite.
+    """
+    if not train.files:
+        raise UserError("clips come from files: name train_file, a .npz with clips and labels")
+    broken = BrokenRecords(max_broken_share)
+    found = _read(train, broken)
+    own = None if validation is None else (", ".join(validation.files), _read(validation, broken))
+    shapes = {row["clip"].shape for row in [*found, *(own[1] if own else [])]}
+    if len(shapes) > 1:
+        shown = ", ".join(map(str, sorted(shapes)[:3]))
+        raise UserError(f"clips must all have one shape [channels, frames, height, width], got {shown}")
+    return split_sides(found, own, broken, key=content_of, **limits)
+
+
+def content_of(row: Row) -> str:
+    """Return a digest of a clip's values."""
+    return hashlib.blake2b(np.ascontiguousarray(row["clip"]).tobytes(), digest_size=16).hexdigest()
+
+
+def _read(source: DataSource, broken: BrokenRecords) -> list[Row]:
+    rows: list[Row] = []
+    for path in (path for pattern in source.files for path in matching_files(pattern)):
+        clips, labels = _arrays(path)
+        for number, (clip, label) in enumerate(zip(clips, labels), start=1):
+            if clip.dtype.kind == "f" and not np.isfinite(clip).all():
+                broken.broken(str(path), number, "holds values that are not finite")
+            else:
+                broken.good()
+                rows.append({"clip": clip, "label": label.item()})
+    return rows
+
+
+def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Load both arrays of a file, and see that they are what they should be."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not hasattr(archive, "files"):
+                raise UserError(f"{path}: expected an archive of two arrays ({CLIPS}, {LABELS}), got one array")
+            for name in (CLIPS, LABELS):
+                if name not in archive.files:
+                    guess = did_you_mean(name, archive.files)
+                    raise UserError(f"{path}: no array {name!r}{guess} (arrays: {', '.join(archive.files) or 'none'})")
+            clips, labels = archive[CLIPS], archive[LABELS]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path}: no .npz archive of numbers: {first_line(error)}") from error
+    if clips.ndim != 5 or 0 in clips.shape:
+        raise UserError(f"{path}: {CLIPS} must be {SHAPE}, none of them 0, got {list(clips.shape)}")
+    if clips.dtype.kind not in "uif":
+        raise UserError(f"{path}: {CLIPS} must be numbers, got {clips.dtype}")
+    if labels.shape != clips.shape[:1]:
+        raise UserError(f"{path}: {len(clips)} clips need as many labels, got {list(labels.shape)}")
+    return clips, labels
