@@ -63,8 +63,8 @@ class PackedBlocks(Dataset):
     """Blocks of a token stream; with an overlap of o, block i holds tokens [i (L - o), i (L - o) + L).
 
     Where each token is predicted from those before it, neighbours share one token, the last input of one and the first
-    of the next, so that every token but the very first is a target exactly once. The last block is filled with padding.
-    A block is read from the mapped file when it is asked for; the corpus is never in memory.
+    of the next, so that every token but the very first is a target exactly once. The last block is filled with
+    padding. A block is read from the mapped file when it is asked for; the corpus is never in memory.
 
     Args:
         stream: The tokens.
