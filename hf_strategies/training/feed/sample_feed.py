@@ -92,7 +92,8 @@ class SampleFeed(Dataset):
 
     Python's, NumPy's and torch's global streams are seeded by (seed, epoch, position) for each sample and each call
     of the collator, and put back after: what they draw is the same with any number of workers, and after a resume. A
-    data set that loads whole batches (`__getitems__`) is seeded by the place of the first.
+    data set that loads whole batches (`__getitems__`) is seeded by the place of the first. One whose samples are
+    another in each epoch, without a global stream, has a `draw(index, epoch)`, which is then asked instead.
 
     A sample that raises an error, loaded or collated alone, is replaced by one that its place alone chooses.
 
@@ -146,14 +147,15 @@ class SampleFeed(Dataset):
         return FedBatch(batch, indices, broken) if isinstance(batch, Mapping) else batch
 
     def _load_all(self, places: list[Place]) -> list[Any]:
-        if hasattr(self.dataset, "__getitems__"):
+        if hasattr(self.dataset, "__getitems__") and not hasattr(self.dataset, "draw"):
             self._seed(places[0], "sample")
             return self.dataset.__getitems__([index for index, _, _ in places])
         return [self._load(place, place[0]) for place in places]
 
     def _load(self, place: Place, index: int) -> Any:
         self._seed(place, "sample")
-        return self.dataset[index]
+        _, epoch, _ = place
+        return self.dataset.draw(index, epoch) if hasattr(self.dataset, "draw") else self.dataset[index]
 
     def _join(self, places: list[Place], samples: list[Any]) -> Any:
         self._seed(places[0], "batch")

@@ -141,6 +141,21 @@ def test_a_data_set_that_loads_batches_is_asked_for_batches():
     assert sum(len(batch.broken) for batch in mended) == 1
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_data_set_that_draws_by_epoch_is_asked_for_an_epochs_samples(workers):
+    class Epochs(Drawing):
+        def draw(self, index, epoch):
+            return {"index": self[index]["index"], "epoch": epoch}
+
+        def __getitems__(self, indices):
+            raise AssertionError("these would be the same in every epoch")
+
+    mended = batches(Epochs(broken=[5]), workers, epoch=3)
+    assert all((batch["epoch"] == 3).all() for batch in mended)
+    assert sum(len(batch.broken) for batch in mended) == 1
+    assert sum(len(batch["index"]) for batch in mended) == 40
+
+
 def test_whoever_looks_into_the_loader_sees_the_collators_batch():
     batch = FedBatch({"input_ids": torch.zeros(2, 3)}, [4, 5])
     assert dict(batch).keys() == {"input_ids"}
