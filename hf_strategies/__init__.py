@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Any
 from hf_strategies.version import __version__
 
 if TYPE_CHECKING:
+    from hf_strategies.adapters import ADAPTERS
+    from hf_strategies.adapters.factory import create_adapter
+    from hf_strategies.adapters.merging import merge_adapter
+    from hf_strategies.callbacks.adalora import AdaLoraCallback
     from hf_strategies.callbacks.console import ConsoleCallback
     from hf_strategies.callbacks.event_log import EventLogCallback
+    from hf_strategies.callbacks.gradual_unfreezing import GradualUnfreezingCallback
     from hf_strategies.callbacks.hyperparameter_curve import HyperparameterCurveCallback
     from hf_strategies.callbacks.parameter_groups import ParameterGroupsCallback
     from hf_strategies.callbacks.samples import SamplePrinterCallback
@@ -23,8 +28,13 @@ if TYPE_CHECKING:
     from hf_strategies.training import StrategyMixin, StrategyTrainer
 
 _ROOM_OF = {
+    "ADAPTERS": "adapters",
+    "create_adapter": "adapters.factory",
+    "merge_adapter": "adapters.merging",
+    "AdaLoraCallback": "callbacks.adalora",
     "ConsoleCallback": "callbacks.console",
     "EventLogCallback": "callbacks.event_log",
+    "GradualUnfreezingCallback": "callbacks.gradual_unfreezing",
     "HyperparameterCurveCallback": "callbacks.hyperparameter_curve",
     "ParameterGroupsCallback": "callbacks.parameter_groups",
     "SamplePrinterCallback": "callbacks.samples",
@@ -42,8 +52,11 @@ _ROOM_OF = {
 }
 
 __all__ = [
+    "ADAPTERS",
+    "AdaLoraCallback",
     "ConsoleCallback",
     "EventLogCallback",
+    "GradualUnfreezingCallback",
     "HyperparameterCurveCallback",
     "OPTIMIZERS",
     "OptimizerFactory",
@@ -55,10 +68,12 @@ __all__ = [
     "StrategyTrainer",
     "ThroughputCallback",
     "__version__",
+    "create_adapter",
     "create_optimizer",
     "create_scheduler",
     "describe_param_groups",
     "lr_range_test",
+    "merge_adapter",
 ]
 
 

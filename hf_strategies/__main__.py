@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from hf_strategies.adapters import ADAPTERS, QUANTIZATIONS
 from hf_strategies.arguments.layers import find_recipe, recipe_names, recipe_summary
 from hf_strategies.callbacks import CALLBACKS
 from hf_strategies.errors import UserError, did_you_mean
@@ -22,9 +23,11 @@ from hf_strategies.reports.terminal import format_table, format_value
 from hf_strategies.schedulers import SCHEDULERS
 
 SHELVES: dict[str, Registry] = {
+    "adapters": ADAPTERS,
     "architectures": ARCHITECTURES,
     "callbacks": CALLBACKS,
     "optimizers": OPTIMIZERS,
+    "quantizations": QUANTIZATIONS,
     "schedulers": SCHEDULERS,
 }
 

@@ -42,6 +42,18 @@ CALLBACKS.add(
     summary="weight decay, momentum or a beta along a curve of the scheduler shelf",
 )
 CALLBACKS.add(
+    "gradual_unfreezing",
+    "hf_strategies.callbacks.gradual_unfreezing:GradualUnfreezingCallback",
+    summary="blocks that begin to train one after another, from the top, as param_groups say",
+    paper="https://arxiv.org/abs/1801.06146",
+)
+CALLBACKS.add(
+    "adalora",
+    "hf_strategies.callbacks.adalora:AdaLoraCallback",
+    summary="cut the ranks of an AdaLoRA adapter where they matter least",
+    paper="https://arxiv.org/abs/2303.10512",
+)
+CALLBACKS.add(
     "layer_norms",
     "hf_strategies.callbacks.layer_norms:LayerNormsCallback",
     summary="norms of parameters, gradients and updates by layer, in the updates that are logged",

@@ -25,7 +25,8 @@ def create_param_groups(
 
     Vectors and scalars (norms, biases) are not decayed. Layer-wise decay as in BEiT (https://arxiv.org/abs/2106.08254):
     the output is trained at the full rate, a block at a share of the rate above it, embeddings at the lowest.
-    LoRA+: https://arxiv.org/abs/2402.12354.
+    LoRA+: https://arxiv.org/abs/2402.12354. Gradual unfreezing, from the top: ULMFiT, https://arxiv.org/abs/1801.06146,
+    section 3.3.
 
     Args:
         model: The whole model, wrapped or not.
@@ -38,8 +39,9 @@ def create_param_groups(
     Returns:
         Groups, each with `params`, a readable `name`, its base `lr`, `weight_decay`, `optimizer` (what updates it),
         `num_tensors` and `num_parameters` (whole, also of shards). Those of an optimizer with a matrix half say
-        `matrix`, and for matrices `layouts`, one for each of `params`. First stands the group whose rate is nearest to
-        `lr`, since it is the first one's that Trainer logs; then they follow the model.
+        `matrix`, and for matrices `layouts`, one for each of `params`; those that join late say `joins_after`: how
+        many intervals, and how long one is. First stands a group that trains from the start and whose rate is nearest
+        to `lr`, since it is the first one's that Trainer logs; then they follow the model.
 
     Raises:
         UserError: Nothing trains; a rule matches nothing, or what another one matches; there are no layers to tell
@@ -75,7 +77,9 @@ def create_param_groups(
         raise UserError(
             f"{optimizer} owns 0 parameters: {type(model).__name__} has no trainable hidden matrix{why}; use adamw"
         )
-    logged = min(groups.values(), key=lambda group: ("layouts" not in group, abs(group["lr"] - lr)))
+    logged = min(
+        groups.values(), key=lambda group: ("joins_after" in group, "layouts" not in group, abs(group["lr"] - lr))
+    )
     return [logged, *(group for group in groups.values() if group is not logged)]
 
 
@@ -92,10 +96,9 @@ class _Roles:
         self.heads = embedding_parameters(model) - self.embeddings
         self.depths: dict[nn.Parameter, int] = {}
         self.output = 0
-        if spec.layerwise_lr_decay is not None:
-            self.depths, self.output = layer_depths(
-                model, needed_by="layerwise_lr_decay", instead="give rates by rules instead"
-            )
+        by_depth = [name for name in ("layerwise_lr_decay", "unfreeze_every") if getattr(spec, name) is not None]
+        if by_depth:
+            self.depths, self.output = layer_depths(model, needed_by=by_depth[0], instead="give rules instead")
         if spec.lora_plus_ratio is not None and not any(map(self._is_lora_b, self.trainable)):
             raise UserError(f"lora_plus_ratio finds no trainable LoRA factor {LORA_B} in {type(model).__name__}")
 
@@ -130,6 +133,13 @@ class _Roles:
             return rule.weight_decay
         spared = self._is_vector(param) or (param in self.embeddings and not self.spec.decay_embeddings)
         return 0.0 if spared else base
+
+    def start(self, name: str) -> dict[str, Any]:
+        """Return when a parameter joins, as its group keeps it; nothing where it trains from the start."""
+        if self.spec.unfreeze_every is None:
+            return {}
+        intervals = self.output - self.depths[self.trainable[name]] - self.spec.unfrozen_at_start
+        return {"joins_after": [intervals, self.spec.unfreeze_every]} if intervals > 0 else {}
 
     def label(self, name: str) -> str:
         """Say in a few words what a parameter is and what sets it apart."""
