@@ -27,10 +27,21 @@ def next_token_nll(logits: Tensor, labels: Tensor) -> Tensor:
     Returns:
         Nats and targets. `[rows, 2]`, float32: not every device has more.
     """
+    return token_nll(logits[:, :-1], labels[:, 1:])
+
+
+def token_nll(logits: Tensor | tuple[Tensor, ...], labels: Tensor) -> Tensor:
+    """Do what `next_token_nll` does, of models whose logits at a position are for the label there.
+
+    Args:
+        logits: `[rows, tokens, vocabulary]`, or a tuple that begins with them, as encoder-decoders give it.
+        labels: `[rows, tokens]`, -100 where there is no target.
+    """
     rows = []
+    logits = logits[0] if isinstance(logits, tuple) else logits
     for row_logits, row_labels in zip(logits, labels, strict=True):  # one row at a time: float32 logits are large
-        nats = F.cross_entropy(row_logits[:-1].float(), row_labels[1:], ignore_index=IGNORED, reduction="sum")
-        rows.append(torch.stack([nats, (row_labels[1:] != IGNORED).sum().float()]))
+        nats = F.cross_entropy(row_logits.float(), row_labels, ignore_index=IGNORED, reduction="sum")
+        rows.append(torch.stack([nats, (row_labels != IGNORED).sum().float()]))
     return torch.stack(rows)
 
 

@@ -5,7 +5,7 @@ import sacrebleu
 from rouge_score.rouge_scorer import RougeScorer
 
 from hf_strategies.errors import UserError
-from hf_strategies.metrics.generation import bleu, chrf, exact_match, normalize_answer, rouge1, rouge_l
+from hf_strategies.metrics.generation import bleu, chrf, exact_match, normalize_answer, rouge1, rouge_l, rouge_reads
 
 
 @pytest.fixture
@@ -53,9 +53,17 @@ def test_answers_are_compared_as_squad_does():
     assert exact_match(["The cat!"], ["cat"]) == 0.0
 
 
+RUSSIAN = "\u0434\u0430 2 ok"
+
+
 def test_what_rouge_cannot_read_is_refused_instead_of_scored_as_zero():
-    with pytest.raises(UserError, match=r"rouge1 reads a-z and 0-9 alone, none is in row 1: .*; take chrf"):
-        rouge1(["ok", "\u0434\u0430"], ["ok", "\u0434\u0430"])
+    assert rouge1(["ok", "?"], ["ok ok", "?"]) == pytest.approx((2 / 3 + 0) / 2)  # a lone mark is no other script
+    with pytest.raises(
+        UserError, match="rouge1 reads a to z and digits alone, most letters here are others; take chrf"
+    ):
+        rouge1(["ok"] * 2, [RUSSIAN, RUSSIAN[:4]])
+    assert rouge_reads(["Gr\u00fc\u00dfe aus K\u00f6ln", "12"])
+    assert not rouge_reads([RUSSIAN[:2]])
 
 
 def test_a_tokenizer_that_sacrebleu_lacks_is_named():

@@ -40,7 +40,7 @@ def test_what_is_mixed_up_most_comes_first():
 
 
 def test_of_many_classes_those_with_most_mistakes_are_shown_in_their_order():
-    counts = [[100 if row == column else 0 for column in range(30)] for row in range(30)]
+    counts = [[100 * row if row == column else 0 for column in range(30)] for row in range(30)]
     pairs = random.Random(0).sample(range(30), 20)
     for row, column in zip(pairs[::2], pairs[1::2], strict=True):
         counts[row][column] = 5
