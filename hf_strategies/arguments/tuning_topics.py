@@ -1,0 +1,84 @@
+"""The settings of fine-tuning, one dataclass per topic, like those of `topics`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hf_strategies.arguments.topics import setting
+
+
+@dataclass
+class TaskArguments:
+    """Task."""
+
+    task: str | None = setting(None, "What is to be learned; the checkpoint gets the head for it.")
+    label_column: str = setting("label", "Column of the label, of the target text, or of a list of tags.")
+    text_pair_column: str | None = setting(None, "Column of a second text, where rows are pairs.")
+    image_column: str = setting("image", "Column of the image, in a data set.")
+    max_target_length: int = setting(128, "Tokens of a target text at most (seq2seq).")
+    prompt_template: str | None = setting(
+        None, "Wording of a prompt with the columns' names in braces (default: Alpaca's, or the prompt as it is)."
+    )
+    packing: bool = setting(True, "Put several examples into one row of tokens; none sees another (causal-lm).")
+    image_size: int | None = setting(None, "Height and width that images are brought to (default: the checkpoint's).")
+
+
+@dataclass
+class AugmentationArguments:
+    """Augmentation of training examples."""
+
+    text_augmentation: dict[str, Any] | str | None = setting(
+        None, "What texts go through, a name or {aeda: {probability: 0.5}, token_dropout: {rate: 0.1}}:"
+    )
+    image_augmentation: dict[str, Any] | str | None = setting(
+        None, "What images go through, a name or {random_crop: {padding: 4}, trivial_augment: {}}:"
+    )
+    image_mix: dict[str, Any] | str | None = setting(
+        None, "How an image and its label are mixed with another's, a name or {cutmix: {alpha: 1.0}}:"
+    )
+
+
+@dataclass
+class WeightArguments:
+    """Which weights learn."""
+
+    adapter: str | None = setting(None, "Train an adapter on a frozen checkpoint.")
+    adapter_kwargs: dict[str, Any] | None = setting(None, "Its own settings, KEY=VALUE,... or JSON.")
+    target_modules: list[str] | None = setting(
+        None, "Modules that it adapts: regular expressions (default: every linear layer of the blocks)."
+    )
+    merge_adapter: bool = setting(False, "Save the checkpoint with the adapter merged into it, besides the adapter.")
+    quantization: Literal["int8", "nf4", "torchao_int8"] | None = setting(
+        None, "Hold the frozen checkpoint in 8 or 4 bits; needs an adapter."
+    )
+    freeze: list[str] | None = setting(None, "Regular expressions of parameters that stay as they are.")
+    linear_probe: bool = setting(False, "Train the head alone.")
+    reinitialize_blocks: int = setting(0, "Blocks at the top that start anew, for few examples.")
+
+
+@dataclass
+class RegularizationArguments:
+    """Loss and regularisation."""
+
+    loss: str | None = setting(None, "Registered objective in the place of the model's own loss.")
+    loss_kwargs: dict[str, Any] | None = setting(None, "Its own settings, KEY=VALUE,... or JSON.")
+    class_weights: Literal["balanced", "effective"] | None = setting(
+        None, "Weigh rare classes more: by inverse frequency, or by their effective number of examples."
+    )
+    balanced_sampling: float | None = setting(
+        None, "Draw rare classes more often: 0 leaves the shares as they are, 1 makes them equal."
+    )
+    r_drop: float | None = setting(None, "Weight of the divergence between two passes under dropout (1 to 5).")
+    fgm_epsilon: float | None = setting(None, "Train also on embeddings moved this far against the loss (0.5 to 1).")
+    averaging: Literal["ema", "swa", "last_k"] | None = setting(
+        None, "Evaluate and save an average of the weights instead of the last ones."
+    )
+    averaging_kwargs: dict[str, Any] | None = setting(None, "Its own settings, KEY=VALUE,... or JSON.")
+    early_stopping_patience: int | None = setting(
+        None, "Stop when so many evaluations in a row are no better than the best; its weights are kept."
+    )
+    early_stopping_min_gain: float = setting(0.0, "How much better an evaluation must be to count as better.")
+
+
+TUNING_TOPICS = (TaskArguments, AugmentationArguments, WeightArguments, RegularizationArguments)
