@@ -10,6 +10,7 @@ from hf_strategies.augmentation.draw_key import DrawKey
 from hf_strategies.augmentation.image_spec import ImageSpec
 from hf_strategies.augmentation.mixing import draw_partner, mix
 from hf_strategies.augmentation.shelf import IMAGE_AUGMENTATIONS, IMAGE_MIXES
+from hf_strategies.augmentation.spec import Step
 from hf_strategies.errors import UserError
 
 
@@ -77,7 +78,7 @@ class ImageBatches:
         keys = [DrawKey(self.seed, epoch, index) for index, epoch in rows]
         images, labels = self._augmented(keys)
         if self.spec.mix is not None:
-            images, labels = self._mixed(images, F.one_hot(labels, self.num_labels).float(), keys)
+            images, labels = self._mixed(self.spec.mix, images, F.one_hot(labels, self.num_labels).float(), keys)
         channels = images.shape[1]
         if not len(self.mean) == len(self.std) == channels:
             raise UserError(
@@ -90,10 +91,9 @@ class ImageBatches:
         images, classes = zip(*(self.load(key.example) for key in keys), strict=True)
         return augment_images(torch.stack(images) / 255, self.spec, keys), torch.tensor(classes)
 
-    def _mixed(self, images: Tensor, labels: Tensor, keys: Sequence[DrawKey]) -> tuple[Tensor, Tensor]:
-        assert self.spec.mix is not None
-        draw_kept = IMAGE_MIXES[self.spec.mix.name].build
-        kept = torch.stack([draw_kept(key, *images.shape[-2:], **self.spec.mix.settings) for key in keys])
+    def _mixed(self, way: Step, images: Tensor, labels: Tensor, keys: Sequence[DrawKey]) -> tuple[Tensor, Tensor]:
+        draw_kept = IMAGE_MIXES[way.name].build
+        kept = torch.stack([draw_kept(key, *images.shape[-2:], **way.settings) for key in keys])
         mixed = [row for row, own in enumerate(kept) if own.min() < 1]  # no other row has to load its partner
         if not mixed:
             return images, labels

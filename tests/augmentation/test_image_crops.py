@@ -91,6 +91,8 @@ def test_erasing_puts_noise_in_a_rectangle_and_leaves_the_rest(images):
         rows, columns = mask.any(dim=1).nonzero().flatten(), mask.any(dim=0).nonzero().flatten()
         high, wide = int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
         assert int(mask.sum()) == high * wide
+    shares = changed[hit].flatten(1).float().mean(dim=1)
+    assert shares.mean().item() == pytest.approx(0.25, abs=5 * 0.3 / math.sqrt(12 * 200))
     noise = (erased - images)[changed[:, None].expand_as(images)] + images[changed[:, None].expand_as(images)]
     # Uniform in [0, 1]: mean 1/2, variance 1/12; about 6,000 values.
     assert noise.mean().item() == pytest.approx(0.5, abs=0.03)
