@@ -69,9 +69,10 @@ def step_uphill(grad: Tensor | None, epsilon: float) -> Tensor | float:
     """
     if grad is None:
         return 0.0
-    flat = grad.float().flatten(1)
-    norms = flat.norm(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
-    return (epsilon * flat / norms).view_as(grad).to(grad.dtype)
+    flat = grad.flatten(1).float()
+    # The squares of what a well-learned example leaves would vanish: its largest element becomes 1, and its norm more.
+    flat = flat / flat.abs().amax(dim=1, keepdim=True).clamp(min=torch.finfo(flat.dtype).tiny)
+    return (epsilon * flat / flat.norm(dim=1, keepdim=True).clamp(min=1.0)).view_as(grad).to(grad.dtype)
 
 
 def input_embeddings(model: nn.Module) -> nn.Module:
