@@ -15,6 +15,7 @@ from functools import partial
 from hf_strategies.adapters import ADAPTERS, QUANTIZATIONS
 from hf_strategies.arguments.layers import find_recipe, recipe_names, recipe_summary
 from hf_strategies.callbacks import CALLBACKS
+from hf_strategies.data.maskings import MASKINGS
 from hf_strategies.errors import UserError, did_you_mean
 from hf_strategies.models import ARCHITECTURES
 from hf_strategies.optimizers import OPTIMIZERS
@@ -26,6 +27,7 @@ SHELVES: dict[str, Registry] = {
     "adapters": ADAPTERS,
     "architectures": ARCHITECTURES,
     "callbacks": CALLBACKS,
+    "maskings": MASKINGS,
     "optimizers": OPTIMIZERS,
     "quantizations": QUANTIZATIONS,
     "schedulers": SCHEDULERS,

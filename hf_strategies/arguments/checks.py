@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from hf_strategies.arguments.merging import BELONGS_TO, SIZES, Value
+from hf_strategies.arguments.objective_checks import objective_problems
 from hf_strategies.arguments.quantities import parse_batch_size
 from hf_strategies.arguments.schedule_checks import refused, schedule_problems
 from hf_strategies.models import ARCHITECTURES, resolve_sizes
@@ -88,6 +89,7 @@ def find_problems(values: dict[str, Value]) -> Iterator[str]:
         yield from refused(batch, lambda: parse_batch_size(batch.value))
     yield from _size_problems(values)
     yield from _override_problems(values)
+    yield from objective_problems(values)
     yield from _strategy_problems(values)
     yield from _decay_problems(values)
     yield from _combinations(values)

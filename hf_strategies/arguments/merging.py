@@ -9,7 +9,7 @@ from hf_strategies.schedulers import SCHEDULERS
 
 SIZES = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size",
-    "config_overrides",
+    "patch_size", "config_overrides",
 )  # fmt: skip
 
 # Settings that mean something only beside the choice that they belong to.
@@ -19,6 +19,7 @@ OWNED = {
     "scheduler": ("scheduler_kwargs",),
     "lr_scheduler_type": ("lr_scheduler_kwargs",),
     "architecture": SIZES,
+    "objective": ("objective_kwargs",),
     "model_name_or_path": ("model_revision", "config_overrides"),
     "tokenizer": ("vocab_size",),
     "dataset_name": ("dataset_config_name",),

@@ -3,9 +3,10 @@
 import logging
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,7 @@ class SamplePrinterCallback(TrainerCallback):
         references: How those texts really go on, one for each prompt, or empty.
         max_new_tokens: Length of a completion, in tokens.
         do_sample: Draw tokens instead of taking the likeliest.
+        answer: What to print of (model, tokenizer, prompt) in the place of a completion (see `gaps`); None continues.
         at_evaluations: Also print at every evaluation.
         tokenizer: Defaults to the trainer's `processing_class`.
         event_log: The file of events where each round is also recorded; None records nothing.
@@ -127,6 +129,7 @@ class SamplePrinterCallback(TrainerCallback):
         references: Sequence[str] = (),
         max_new_tokens: int = 48,
         do_sample: bool = False,
+        answer: Callable[[Any, PreTrainedTokenizerBase, str], str] | None = None,
         at_evaluations: bool = False,
         tokenizer: PreTrainedTokenizerBase | None = None,
         event_log: str | Path | None = None,
@@ -135,8 +138,8 @@ class SamplePrinterCallback(TrainerCallback):
             raise UserError(f"expected one reference for each of {len(prompts)} prompts, got {len(references)}")
         self.prompts = list(prompts)
         self.references = list(references) or [""] * len(self.prompts)
-        self.max_new_tokens = max_new_tokens
-        self.do_sample = do_sample
+        self.answer = answer or partial(complete, max_new_tokens=max_new_tokens, do_sample=do_sample)
+        self.generates = answer is None
         self.at_evaluations = at_evaluations
         self.tokenizer = tokenizer
         self.event_log = event_log
@@ -180,15 +183,11 @@ class SamplePrinterCallback(TrainerCallback):
             EventLog(Path(self.event_log)).append("samples", step=state.global_step, samples=records)
 
     def _generate(self, model: Any, tokenizer: PreTrainedTokenizerBase | None) -> list[Sample]:
-        if tokenizer is None or not getattr(model, "can_generate", lambda: False)():
+        if tokenizer is None or (self.generates and not getattr(model, "can_generate", lambda: False)()):
             missing = "a tokenizer (the trainer's processing_class)" if tokenizer is None else "a model that generates"
             raise UserError(f"printing samples needs {missing}, got {type(model).__name__} and {tokenizer!r}")
         with undisturbed(model):
             return [
-                Sample(
-                    prompt,
-                    complete(model, tokenizer, prompt, max_new_tokens=self.max_new_tokens, do_sample=self.do_sample),
-                    reference,
-                )
+                Sample(prompt, self.answer(model, tokenizer, prompt), reference)
                 for prompt, reference in zip(self.prompts, self.references)
             ]

@@ -50,14 +50,26 @@ def _front_matter(record: RunRecord) -> str:
 
 
 def _usage(record: RunRecord) -> str:
+    prompt = record.samples[-1]["samples"][0]["prompt"] if record.samples else "Once upon a time"
+    if record.pipeline_tag == "text2text-generation":  # the host has no pipeline for it
+        lines = [
+            "from transformers import AutoModelForSeq2SeqLM, AutoTokenizer",
+            "",
+            f"tokenizer = AutoTokenizer.from_pretrained({record.location!r})",
+            f"model = AutoModelForSeq2SeqLM.from_pretrained({record.location!r})",
+            f'written = model.generate(**tokenizer({prompt!r}, return_tensors="pt"), max_new_tokens=64)',
+            "print(tokenizer.decode(written[0]))",
+        ]
+        return "\n".join(lines)
     lines = [
         "from transformers import pipeline",
         "",
         f"model = pipeline({record.pipeline_tag!r}, {record.location!r})",
     ]
     if record.pipeline_tag == "text-generation":
-        prompt = record.samples[-1]["samples"][0]["prompt"] if record.samples else "Once upon a time"
         lines.append(f'print(model({prompt!r}, max_new_tokens=64)[0]["generated_text"])')
+    if record.pipeline_tag == "fill-mask" and record.samples:
+        lines.append(f"print(model({prompt!r}))")
     return "\n".join(lines)
 
 

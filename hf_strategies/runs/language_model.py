@@ -14,6 +14,7 @@ from hf_strategies.checkpoints.trust import refuse_untrusted
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.models import resolve_sizes
 from hf_strategies.models.factory import create_config, create_model, load_config, load_model
+from hf_strategies.models.heads import HEAD_OF
 
 DEFAULT_BLOCK = 512
 
@@ -29,7 +30,7 @@ def check_trusted(model: ModelArguments) -> None:
         refuse_untrusted(Path(name), trust_remote_code=model.trust_remote_code)
 
 
-def resolve_block_size(model: ModelArguments, wanted: int | None) -> int:
+def resolve_block_size(model: ModelArguments, wanted: int | None, *, objective: str = "causal") -> int:
     """Choose the tokens per block: what was asked for, else 512, never more than a checkpoint has positions for.
 
     Raises:
@@ -37,7 +38,7 @@ def resolve_block_size(model: ModelArguments, wanted: int | None) -> int:
     """
     positions = None
     if model.model_name_or_path is not None:
-        positions = positions_of(_checkpoint_config(model))
+        positions = positions_of(_checkpoint_config(model, objective))
     if wanted is not None:
         check_positions(positions, wanted, model.model_name_or_path or "")
     return wanted or min(DEFAULT_BLOCK, positions or DEFAULT_BLOCK)
@@ -75,7 +76,12 @@ def load_tokenizer(model: ModelArguments) -> PreTrainedTokenizerBase | None:
 
 
 def build_model(
-    model: ModelArguments, tokenizer: PreTrainedTokenizerBase, *, block_size: int, isolate_documents: bool
+    model: ModelArguments,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    block_size: int,
+    isolate_documents: bool,
+    objective: str = "causal",
 ) -> PreTrainedModel:
     """Make the model that the settings ask for, in float32.
 
@@ -86,7 +92,8 @@ def build_model(
         name = model.model_name_or_path
         built = load_model(
             name,
-            _checkpoint_config(model),
+            _checkpoint_config(model, objective),
+            head=HEAD_OF[objective],
             revision=model.model_revision,
             trust_remote_code=model.trust_remote_code,
             attn_implementation=model.attn_implementation,
@@ -97,7 +104,7 @@ def build_model(
         tokens = {f"{kind}_token_id": getattr(tokenizer, f"{kind}_token_id") for kind in ("bos", "eos", "pad")}
         config = _fresh_config(model, max(len(tokenizer), model.vocab_size or 0), tokens, block_size)
         check_positions(positions_of(config), block_size, name)
-        built = create_model(config, attn_implementation=model.attn_implementation)
+        built = create_model(config, head=HEAD_OF[objective], attn_implementation=model.attn_implementation)
     rows = built.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         raise UserError(
@@ -111,7 +118,7 @@ def build_model(
     return built
 
 
-def sketch_model(model: ModelArguments, *, block_size: int) -> PreTrainedModel:
+def sketch_model(model: ModelArguments, *, block_size: int, objective: str = "causal") -> PreTrainedModel:
     """Make the model that the settings ask for without its weights and before its tokenizer is known.
 
     Its parameters have their names and, the vocabulary aside, their shapes.
@@ -120,11 +127,11 @@ def sketch_model(model: ModelArguments, *, block_size: int) -> PreTrainedModel:
         UserError: There is no such checkpoint, or it describes no model.
     """
     if model.model_name_or_path is not None:
-        config = _checkpoint_config(model)
+        config = _checkpoint_config(model, objective)
     else:
         config = _fresh_config(model, model.vocab_size or 256, {}, block_size)
     with torch.device("meta"):
-        return create_model(config, attn_implementation=model.attn_implementation)
+        return create_model(config, head=HEAD_OF[objective], attn_implementation=model.attn_implementation)
 
 
 def unused_sizes(model: ModelArguments) -> list[str]:
@@ -154,10 +161,11 @@ def _fresh_config(
     )
 
 
-def _checkpoint_config(model: ModelArguments) -> PretrainedConfig:
+def _checkpoint_config(model: ModelArguments, objective: str) -> PretrainedConfig:
     assert model.model_name_or_path is not None
     return load_config(
         model.model_name_or_path,
+        head=HEAD_OF[objective],
         revision=model.model_revision,
         trust_remote_code=model.trust_remote_code,
         overrides=model.config_overrides,

@@ -26,12 +26,14 @@ from hf_strategies.runs.language_model import (
     unused_sizes,
 )
 from hf_strategies.runs.output_folder import OutputFolder, open_output_folder, write_results
-from hf_strategies.runs.process import build_training_arguments, settle_machine, use_all_cores
+from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
 from hf_strategies.runs.results import closing_table, record_run, write_reports
 from hf_strategies.runs.text import broken_records, check_same_text, data_facts, prepare, source_name
 from hf_strategies.runs.trainer import build_trainer, check_param_groups
 from hf_strategies.schedulers import SCHEDULERS, check_schedule
 from hf_strategies.training import StrategyTrainer
+
+PIPELINE_TAGS = {"causal": "text-generation", "masked": "fill-mask", "span": "text2text-generation"}
 
 
 def pretrain(arguments: Arguments) -> dict[str, float]:
@@ -48,7 +50,9 @@ def pretrain(arguments: Arguments) -> dict[str, float]:
     arguments = settle_machine(arguments)
     threads = use_all_cores() if arguments.training["use_cpu"] else None
     check_trusted(arguments.model)
-    block_size = resolve_block_size(arguments.model, arguments.data.max_seq_length)
+    block_size = resolve_block_size(
+        arguments.model, arguments.data.max_seq_length, objective=arguments.strategy.objective
+    )
     trunk = arguments.strategy.cooldown_from
     planned = branch_cooldown(arguments, block_size=block_size) if trunk else arguments
     args = build_training_arguments(planned, max_seq_length=block_size)
@@ -108,10 +112,14 @@ def run(
     say(f"output    {folder.path}" + (f", resuming from {folder.checkpoint}" if folder.checkpoint else ""))
     if trains(arguments.training):
         check_param_groups(arguments, args, block_size=block_size)
-    text = prepare(arguments, block_size)
+    text = prepare(arguments, block_size, seed=data_seed(args))
     set_seed(args.seed)
     model = build_model(
-        arguments.model, text.tokenizer, block_size=block_size, isolate_documents=arguments.data.isolate_documents
+        arguments.model,
+        text.tokenizer,
+        block_size=block_size,
+        isolate_documents=arguments.data.isolate_documents,
+        objective=arguments.strategy.objective,
     )
     say("data      " + text.report.summary().replace("\n", "\n          "))
     say(f"model     {startup.describe_model(arguments, model)}")
@@ -232,6 +240,7 @@ def finish(
             },
             results=results,
             notes=notes + broken_records(text),
+            pipeline_tag=PIPELINE_TAGS[arguments.strategy.objective],
         )
         write_reports(record, folder)
         write_results(results, folder)

@@ -65,6 +65,11 @@ def settle_machine(arguments: Arguments) -> Arguments:
     )
 
 
+def data_seed(args: TrainingArguments) -> int:
+    """Return the seed of what is drawn on the data: their order, and what an objective hides."""
+    return args.seed if args.data_seed is None else args.data_seed
+
+
 def build_training_arguments(arguments: Arguments, *, max_seq_length: int) -> TrainingArguments:
     """Build the host's arguments: what the layers set, over what scripts assume, with the batch worked out.
 

@@ -51,6 +51,7 @@ def record_run(
     model: dict[str, Any],
     results: dict[str, float],
     notes: list[str],
+    pipeline_tag: str,
 ) -> RunRecord:
     """Collect what a finished run's report and model card tell.
 
@@ -64,6 +65,7 @@ def record_run(
         model: Facts about the model.
         results: What `all_results.json` will hold.
         notes: Warnings, skipped records, settings that were replaced.
+        pipeline_tag: Task of the model, as the Hub names it.
     """
     events = folder / EVENTS
     return RunRecord(
@@ -78,6 +80,7 @@ def record_run(
         results=results,
         events=read_events(events) if events.is_file() else [],
         notes=notes,
+        pipeline_tag=pipeline_tag,
         base_model=hub_name(arguments.model.model_name_or_path),
         datasets=[name for name in [hub_name(arguments.data.dataset_name)] if name],
     )
