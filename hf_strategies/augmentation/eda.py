@@ -100,12 +100,11 @@ def _draw_synonyms(
     words: Sequence[str], generator: Generator, synonyms: Synonyms, rate: float
 ) -> list[tuple[int, str]]:
     """Draw different words that have synonyms, and one synonym of each."""
-    meaningful = [place for place, word in enumerate(words) if meaning_of(word)]
     drawn: list[tuple[int, str]] = []
-    for index in generator.permutation(len(meaningful)):
-        choices = synonyms(meaning_of(words[meaningful[index]]))
-        if choices:
-            drawn.append((meaningful[index], choices[int(generator.integers(len(choices)))]))
+    for place in generator.permutation(len(words)).tolist():
+        meaning = meaning_of(words[place])
+        if meaning and (choices := synonyms(meaning)):
+            drawn.append((place, choices[int(generator.integers(len(choices)))]))
         if len(drawn) == _share(words, rate):
             break
     return drawn

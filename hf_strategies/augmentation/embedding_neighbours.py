@@ -41,8 +41,8 @@ def embedding_neighbours(
         words: In lower case; those that are not one token have no neighbours.
         tokenizer: Of the checkpoint.
         embeddings: Its table of input embeddings. `[vocabulary, hidden]`
-        floor: Cosine that a neighbour has at least; never less than what the nearest of as many random vectors has,
-            so that a table that has not learned anything has no neighbours.
+        floor: Cosine that a neighbour has at least; never less than the nearest two of as many random vectors have,
+            so that a table that has learned nothing has no neighbours.
         most: Neighbours of a word at most.
     """
     known = whole_words(tokenizer)
@@ -51,7 +51,7 @@ def embedding_neighbours(
     names = list(known)
     table = embeddings.detach()[list(known.values())].float()
     table = torch.nn.functional.normalize(table - table.mean(dim=0), dim=1)
-    floor = max(floor, math.sqrt(2 * math.log(len(names)) / table.shape[1]))
+    floor = max(floor, math.sqrt(4 * math.log(len(names)) / table.shape[1]))
     place_of = {name: place for place, name in enumerate(names)}
     asked = [word for word in dict.fromkeys(words) if word in place_of]
     found: dict[str, list[str]] = {}
