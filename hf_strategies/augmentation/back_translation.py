@@ -1,7 +1,7 @@
 """Paraphrases: texts through a seq2seq checkpoint, or there and back through two, sampled once before training.
 
-As UDA makes them: https://arxiv.org/abs/1904.12848 (section 3.1). Sampling serves better than a beam search's
-likeliest text: https://arxiv.org/abs/1808.09381 (section 4).
+As UDA makes them: https://arxiv.org/abs/1904.12848. Sampling serves better than a beam search's
+likeliest text: https://arxiv.org/abs/1808.09381.
 """
 
 from __future__ import annotations
@@ -116,6 +116,8 @@ def paraphrase(
     originals = list(dict.fromkeys(spaced for text in texts if (spaced := " ".join(text.split()))))
     pairs = [(text, text) for text in originals]  # each with what became of it so far
     for number, translator in enumerate(translators):
+        if not pairs:
+            break
         samples = _sample(
             translator,
             [text for _, text in pairs],

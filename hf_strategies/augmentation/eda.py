@@ -1,7 +1,7 @@
 """Easy data augmentation: words replaced, put in, exchanged and left out; punctuation put in.
 
 EDA: https://arxiv.org/abs/1901.11196 (section 2; `rate` is its alpha, of which table 3 recommends 0.05 for up to 2,000
-examples and 0.1 for more). AEDA: https://arxiv.org/abs/2108.13230 (section 3).
+examples and 0.1 for more). AEDA: https://arxiv.org/abs/2108.13230.
 """
 
 from collections.abc import Sequence
@@ -93,7 +93,7 @@ def aeda(words: Sequence[str], generator: Generator, *, rate: float = 1 / 3) -> 
 
 
 def _share(words: Sequence[str], rate: float) -> int:
-    return max(1, int(rate * len(words) + 1e-9))  # 0.1 * 30 is 3 here, as it is on paper
+    return max(1, int(rate * len(words) + 1e-9))  # 0.29 * 100 is 29 here, as it is on paper
 
 
 def _draw_synonyms(

@@ -34,7 +34,7 @@ def masked_lm_fills(
     """Return what the model puts in the place of each word of `texts`, the likeliest first.
 
     The model reads the text as it is and then the masked text, so that it fills in what means the same, not only what
-    fits (https://arxiv.org/abs/1907.06226, section 3.2); chances are averaged over a word's first occurrences. Cost:
+    fits (https://arxiv.org/abs/1907.06226); chances are averaged over a word's first occurrences. Cost:
     a forward pass of some 100 tokens for each of them. The model is put into evaluation mode.
 
     Args:

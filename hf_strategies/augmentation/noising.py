@@ -12,8 +12,8 @@ SHORTEST_MISSPELT = 4  # letters; a change inside of a shorter word makes anothe
 def character_noise(words: Sequence[str], generator: Generator, *, rate: float = 0.1) -> list[str]:
     """Misspell words: two letters swapped, one dropped, doubled or replaced, never the first or the last.
 
-    Natural and synthetic noise: https://arxiv.org/abs/1711.02173 (section 3); misspellings inside of words of four
-    letters and more: https://arxiv.org/abs/1905.11268 (section 2).
+    Natural and synthetic noise: https://arxiv.org/abs/1711.02173; misspellings inside of words of four
+    letters and more: https://arxiv.org/abs/1905.11268.
 
     Args:
         words: At least one.
@@ -34,7 +34,7 @@ def character_noise(words: Sequence[str], generator: Generator, *, rate: float =
 def token_dropout(words: Sequence[str], generator: Generator, *, mask_token: str, rate: float = 0.1) -> list[str]:
     """Hide each word behind `mask_token` with probability `rate`; where all would be hidden, one of them stays.
 
-    "Blank noising": https://arxiv.org/abs/1703.02573 (section 3.3).
+    "Blank noising": https://arxiv.org/abs/1703.02573.
     """
     hidden = generator.random(len(words)) < rate
     if hidden.all():
