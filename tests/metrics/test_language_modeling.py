@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hf_strategies.metrics.language_modeling import language_modeling_metrics, next_token_nll
+from hf_strategies.metrics.language_modeling import language_modeling_metrics, next_token_nll, token_nll
 
 
 def test_uniform_logits_cost_the_logarithm_of_the_vocabulary():
@@ -21,6 +21,15 @@ def test_the_sum_agrees_with_the_hosts_own_loss(tiny_lm):
     nats, targets = next_token_nll(output.logits, ids).sum(dim=0)
     assert targets == 3 * 15
     assert (nats / targets).item() == pytest.approx(output.loss.item(), rel=1e-6)
+
+
+def test_a_model_that_sees_the_whole_text_is_judged_where_its_labels_stand():
+    logits = torch.zeros(2, 3, 8)
+    logits[0, 1, 5] = 100.0
+    labels = torch.tensor([[-100, 5, -100], [1, 2, -100]])
+    rows = token_nll(logits, labels)
+    np.testing.assert_allclose(rows, [[0.0, 1], [2 * math.log(8), 2]], atol=1e-6)
+    assert torch.equal(token_nll((logits, torch.ones(2, 9, 4)), labels), rows)  # as T5 gives them
 
 
 def test_metrics_by_hand():

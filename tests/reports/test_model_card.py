@@ -42,6 +42,22 @@ def test_the_usage_is_python_that_loads_this_model(tag, said, run_events):
     assert ("model('def f('" in code) is said
 
 
+def test_an_encoder_is_shown_with_a_gap_to_fill(run_events):
+    run_events[-2]["samples"][0]["prompt"] = "a [MASK] c"
+    ((_, _, code), *_) = code_blocks(model_card(record(pipeline_tag="fill-mask", events=run_events)))
+    assert code.endswith("model = pipeline('fill-mask', 'runs/pretrain-1')\nprint(model('a [MASK] c'))")
+    ((_, _, code), *_) = code_blocks(model_card(record(pipeline_tag="fill-mask")))
+    assert code.endswith("'runs/pretrain-1')")  # which mask it has, nobody knows
+
+
+def test_an_encoder_decoder_for_which_the_host_has_no_pipeline_is_shown_without_one(run_events):
+    ((_, _, code), *_) = code_blocks(model_card(record(pipeline_tag="text2text-generation", events=run_events)))
+    compile(code, "card", "exec")
+    assert "pipeline" not in code
+    assert "model = AutoModelForSeq2SeqLM.from_pretrained('runs/pretrain-1')" in code
+    assert "tokenizer('def f('" in code
+
+
 def test_results_and_settings_stand_in_tables():
     card = model_card(record(
         results={"eval_loss": 2.6412},

@@ -53,6 +53,31 @@ def test_a_fresh_model_knows_its_tokenizers_tokens(byte_tokenizer):
     assert model.get_input_embeddings().weight.shape == (258, 32)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "objective", "name"),
+    [("bert", "masked", "BertForMaskedLM"), ("t5", "span", "T5ForConditionalGeneration")],
+)
+def test_a_fresh_model_has_the_head_of_its_objective_and_is_continued_with_it(
+    architecture, objective, name, byte_tokenizer, tmp_path
+):
+    fresh = ModelArguments(architecture=architecture, hidden_size=32, num_hidden_layers=1)
+    how = {"block_size": 16, "isolate_documents": False, "objective": objective}
+    model = build_model(fresh, byte_tokenizer, **how)
+    assert type(model).__name__ == name
+    assert getattr(model.config, "decoder_start_token_id", 257) == 257  # T5 begins with its padding
+    model.save_pretrained(tmp_path)
+    continued = ModelArguments(model_name_or_path=str(tmp_path))
+    assert type(build_model(continued, byte_tokenizer, **how)).__name__ == name
+    sketch = sketch_model(continued, block_size=16, objective=objective)
+    assert {key: value.shape for key, value in sketch.state_dict().items()} == {
+        key: value.shape for key, value in model.state_dict().items()
+    }
+    longest = 16 if architecture == "bert" else 512  # relative positions have no end
+    assert resolve_block_size(continued, None, objective=objective) == longest
+    with pytest.raises(UserError, match=f"a causal head needs a decoder; objective {objective} fits it"):
+        resolve_block_size(continued, None)
+
+
 def test_sizes_that_an_architecture_does_not_have_are_named():
     arguments = ModelArguments(architecture="gpt2", hidden_size=64, num_key_value_heads=1)
     assert unused_sizes(arguments) == ["num_key_value_heads is unused: gpt2 has no such size"]
