@@ -14,12 +14,19 @@ from hf_strategies.arguments.layers import Layer, Written, find_recipe, read_fla
 from hf_strategies.arguments.merging import Value, merge
 from hf_strategies.arguments.settings import Setting, settings_of
 from hf_strategies.arguments.topics import (
-    TOPICS,
     DataArguments,
     GuardArguments,
     ModelArguments,
     RunArguments,
     StrategyArguments,
+)
+from hf_strategies.arguments.tuning_topics import (
+    JOB_TOPICS,
+    PRETRAIN,
+    AugmentationArguments,
+    RegularizationArguments,
+    TaskArguments,
+    WeightArguments,
 )
 from hf_strategies.errors import UserError, did_you_mean
 
@@ -29,7 +36,9 @@ class Arguments:
     """Everything a run was asked for.
 
     Args:
+        job: What is to be done, a key of `JOB_TOPICS`.
         model, data, strategy, guard, run: Our settings, each topic a dataclass.
+        task, augmentation, weights, regularization: Those of fine-tuning; as they are by default in other jobs.
         training: The settings of `TrainingArguments` that some layer set.
         values: Every setting that some layer set, with the place that set it.
         name: What the run is called, from its recipe or YAML file.
@@ -38,11 +47,16 @@ class Arguments:
         argv: The command line as given.
     """
 
+    job: str
     model: ModelArguments
     data: DataArguments
     strategy: StrategyArguments
     guard: GuardArguments
     run: RunArguments
+    task: TaskArguments
+    augmentation: AugmentationArguments
+    weights: WeightArguments
+    regularization: RegularizationArguments
     training: dict[str, Any]
     values: dict[str, Value]
     name: str
@@ -50,26 +64,35 @@ class Arguments:
     notes: list[str]
     argv: list[str]
 
+    @property
+    def topics(self) -> list[Any]:
+        """Our settings, by topic, as far as the job has them."""
+        by_class = {type(topic): topic for topic in vars(self).values()}
+        return [by_class[topic] for topic in JOB_TOPICS[self.job]]
 
-def all_settings() -> dict[str, Setting]:
-    """Every setting by name: ours, then the host's."""
-    listed = [setting for topic in TOPICS for setting in settings_of(topic)] + list(host_settings())
+
+def all_settings(job: str = PRETRAIN) -> dict[str, Setting]:
+    """Every setting of a job by name: ours, then the host's."""
+    listed = [setting for topic in JOB_TOPICS[job] for setting in settings_of(topic)] + list(host_settings())
     return {setting.name: setting for setting in listed}
 
 
-def parse_arguments(argv: Sequence[str] | None, *, description: str, default_recipe: str) -> Arguments:
+def parse_arguments(
+    argv: Sequence[str] | None, *, description: str, default_recipe: str, job: str = PRETRAIN
+) -> Arguments:
     """Layer a recipe, a YAML file and flags into arguments; `--help` prints and exits.
 
     Args:
         argv: Command line without the program's name; None takes the process's own.
         description: The script's docstring: what it does, with commands that work.
         default_recipe: Shipped recipe under a command line that names none.
+        job: What is to be done, a key of `JOB_TOPICS`.
 
     Raises:
         UserError: One line per mistake, all of them at once, each with where it stands.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    settings = all_settings()
+    settings = all_settings(job)
     if "--help" in argv or "-h" in argv:
         print(help_text(description, settings, default_recipe))
         raise SystemExit(0)
@@ -101,11 +124,16 @@ def parse_arguments(argv: Sequence[str] | None, *, description: str, default_rec
 
     host = {setting.name for setting in host_settings()}
     return Arguments(
+        job=job,
         model=_fill(ModelArguments, merged),
         data=_fill(DataArguments, merged),
         strategy=_fill(StrategyArguments, merged),
         guard=_fill(GuardArguments, merged),
         run=_fill(RunArguments, merged),
+        task=_fill(TaskArguments, merged),
+        augmentation=_fill(AugmentationArguments, merged),
+        weights=_fill(WeightArguments, merged),
+        regularization=_fill(RegularizationArguments, merged),
         training={key: item.value for key, item in merged.items() if key in host},
         values=merged,
         name=name,

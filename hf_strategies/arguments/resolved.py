@@ -24,7 +24,7 @@ SECRET = {"hub_token"}
 def resolved_settings(arguments: Arguments) -> dict[str, Any]:
     """Every setting of ours and every host setting that some layer set, by name."""
     ours = {}
-    for topic in (arguments.model, arguments.data, arguments.strategy, arguments.guard, arguments.run):
+    for topic in arguments.topics:
         ours.update(asdict(topic))
     return {**ours, **{name: value for name, value in arguments.training.items() if name not in SECRET}}
 

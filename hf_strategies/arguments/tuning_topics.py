@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hf_strategies.arguments.topics import setting
+from hf_strategies.arguments.topics import (
+    TOPICS,
+    DataArguments,
+    GuardArguments,
+    ModelArguments,
+    RunArguments,
+    StrategyArguments,
+    setting,
+)
 
 
 @dataclass
@@ -81,4 +89,20 @@ class RegularizationArguments:
     early_stopping_min_gain: float = setting(0.0, "How much better an evaluation must be to count as better.")
 
 
-TUNING_TOPICS = (TaskArguments, AugmentationArguments, WeightArguments, RegularizationArguments)
+PRETRAIN, FINETUNE = "pretrain", "finetune"
+
+# What each job may be told, in the order of --help.
+JOB_TOPICS: dict[str, tuple[type, ...]] = {
+    PRETRAIN: TOPICS,
+    FINETUNE: (
+        TaskArguments,
+        ModelArguments,
+        WeightArguments,
+        DataArguments,
+        AugmentationArguments,
+        RegularizationArguments,
+        StrategyArguments,
+        GuardArguments,
+        RunArguments,
+    ),
+}

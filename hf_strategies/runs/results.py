@@ -7,7 +7,6 @@ from typing import Any
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.host import TOPIC as HOST_TOPIC
 from hf_strategies.arguments.resolved import FILE_NAME
-from hf_strategies.arguments.topics import TOPICS
 from hf_strategies.reports import (
     RunRecord,
     SettingRow,
@@ -26,13 +25,12 @@ PICTURE, REPORT, CARD = "loss.png", "report.html", "README.md"
 
 def setting_rows(arguments: Arguments) -> list[SettingRow]:
     """List every setting of ours, and those of the host's that somebody set, with the place that set it."""
-    topics = (arguments.model, arguments.data, arguments.strategy, arguments.guard, arguments.run)
     ours = [
         ((topic.__doc__ or "").rstrip("."), item.name, getattr(topic, item.name))
-        for topic in topics
+        for topic in arguments.topics
         for item in fields(topic)
     ]
-    named = {item.name for topic in TOPICS for item in fields(topic)}
+    named = {name for _, name, _ in ours}
     host = [(HOST_TOPIC, name, value) for name, value in arguments.training.items() if name not in named]
     return [
         SettingRow(topic, name, value, arguments.values[name].where if name in arguments.values else "default")
