@@ -1,6 +1,5 @@
 """Bases whose frozen weights take a byte or half of one each, with adapters on top."""
 
-import importlib.util
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,11 +7,13 @@ from typing import Any
 
 import torch
 from peft import PeftModel, prepare_model_for_kbit_training
+from torch import Tensor, nn
 from transformers import BitsAndBytesConfig, PreTrainedModel, TorchAoConfig
 from transformers.utils.quantization_config import QuantizationConfigMixin, QuantizationMethod
 
+from hf_strategies.adapters.settings import check_quantization
 from hf_strategies.adapters.shelf import QUANTIZATIONS
-from hf_strategies.errors import MissingPackageError, UserError, first_line
+from hf_strategies.errors import UserError, first_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,19 +37,15 @@ def quantization_config(name: str, base: BasePlan) -> QuantizationConfigMixin:
     Raises:
         UserError: The name is unknown, its package is not installed, or it does not run on this device.
     """
-    entry = QUANTIZATIONS[name]
-    package = entry.facts["package"]
-    if importlib.util.find_spec(package) is None:
-        raise MissingPackageError(package, entry.facts["extra"], f"quantization {name!r}")
-    return entry.build(base)
+    check_quantization(name)
+    return QUANTIZATIONS[name].build(base)
 
 
 def int8(base: BasePlan) -> BitsAndBytesConfig:
     """Keep a scale per row, and multiply activations above 6 in half precision (LLM.int8())."""
     from bitsandbytes.functional import int8_vectorwise_quant
 
-    rows = torch.ones(4, 64, dtype=torch.float16, device=base.device)
-    _try("int8", base.device, lambda: int8_vectorwise_quant(rows))
+    _try("int8", base.device, lambda rows: int8_vectorwise_quant(rows.half()))
     return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=base.keep)
 
 
@@ -56,8 +53,7 @@ def nf4(base: BasePlan) -> BitsAndBytesConfig:
     """Keep a scale per 64 weights, itself in 8 bits: about 4.1 bits per weight."""
     from bitsandbytes.functional import quantize_4bit
 
-    rows = torch.ones(64, 64, device=base.device)
-    _try("nf4", base.device, lambda: quantize_4bit(rows, quant_type="nf4"))
+    _try("nf4", base.device, lambda rows: quantize_4bit(rows, quant_type="nf4"))
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -101,7 +97,7 @@ def prepare_quantized(model: PreTrainedModel) -> None:
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
 
 
-def check_not_packed(model: torch.nn.Module) -> None:
+def check_not_packed(model: nn.Module) -> None:
     """Refuse 4-bit weights in a layout for evaluation on a CPU, which neither trains nor merges.
 
     Raises:
@@ -125,10 +121,10 @@ def check_trainable_base(model: Any) -> None:
         raise UserError("quantized weights cannot be trained, only an adapter on them: name an adapter, such as lora")
 
 
-def _try(name: str, device: torch.device, quantize: Callable[[], Any]) -> None:
+def _try(name: str, device: torch.device, quantize: Callable[[Tensor], Any]) -> None:
     """Quantize something small, to hear now what loading would say after minutes."""
     try:
-        quantize()
+        quantize(torch.ones(64, 64, device=device))
     except Exception as error:  # a library that does not load, a kernel that is missing
         raise UserError(
             f"quantization {name!r} does not run on this machine's {device.type}: {first_line(error)}; torchao_int8 "

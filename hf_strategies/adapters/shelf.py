@@ -86,8 +86,8 @@ ADAPTERS.add(
     hyperparameters=("target_rank", "initial_rank", "alpha", "dropout", "orthogonality"),
     adapts="linear",
     merges=True,
-    lr=1e-3,
-    lr_source="between the paper's 5e-4 and 1.2e-3",
+    lr_ratio=25.0,
+    lr_source="the paper's 5e-4 to 1.2e-3, for models that are fine-tuned in full at 2e-5",
     callback="adalora",
 )
 ADAPTERS.add(

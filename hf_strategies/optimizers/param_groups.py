@@ -62,8 +62,8 @@ def create_param_groups(
             "weight_decay": roles.decay(name, weight_decay),
             "optimizer": updater,
         }
-        counts = {"num_tensors": 0, "num_parameters": 0}
-        group = groups.setdefault(tuple(traits.values()), {**traits, **counts, "params": []})
+        fresh = {**traits, **roles.start(name), "num_tensors": 0, "num_parameters": 0, "params": []}
+        group = groups.setdefault(tuple(traits.values()), fresh)
         group["params"].append(param)
         group["num_tensors"] += 1
         group["num_parameters"] += math.prod(full_shape(param))
