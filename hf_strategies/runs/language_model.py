@@ -138,11 +138,11 @@ def unused_sizes(model: ModelArguments) -> list[str]:
     """Say which of the sizes that were given the architecture does not have."""
     if model.architecture is None:
         return []
-    _, unused = resolve_sizes(model.architecture, _given_sizes(model))
+    _, unused = resolve_sizes(model.architecture, given_sizes(model))
     return [f"{name} is unused: {model.architecture} has no such size" for name in unused]
 
 
-def _given_sizes(model: ModelArguments) -> dict[str, Any]:
+def given_sizes(model: ModelArguments) -> dict[str, Any]:
     return {name: value for name, value in asdict(model).items() if name in SIZES and name != "config_overrides"}
 
 
@@ -150,7 +150,7 @@ def _fresh_config(
     model: ModelArguments, vocab_size: int, tokens: dict[str, int | None], block_size: int
 ) -> PretrainedConfig:
     assert model.architecture is not None
-    sizes, _ = resolve_sizes(model.architecture, _given_sizes(model))
+    sizes, _ = resolve_sizes(model.architecture, given_sizes(model))
     return create_config(
         model.architecture,
         vocab_size=vocab_size,

@@ -1,0 +1,116 @@
+"""The trainer of a fine-tuning run: task, model, data and strategies put together."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.utils.data import Dataset
+from transformers import PrinterCallback, Seq2SeqTrainer, Trainer, TrainerCallback, TrainingArguments
+
+from hf_strategies.arguments import Arguments
+from hf_strategies.callbacks.early_stopping import EarlyStoppingCallback
+from hf_strategies.callbacks.overfitting import OverfittingCallback
+from hf_strategies.callbacks.weight_averaging import WeightAveragingCallback
+from hf_strategies.errors import UserError, first_line
+from hf_strategies.objectives.class_imbalance import class_weights
+from hf_strategies.runs.strategies import ReportedMixin, strategies, usual_callbacks
+from hf_strategies.tasks.labels import MULTI, REGRESSION, SINGLE
+from hf_strategies.tasks.task import Task
+from hf_strategies.training.feed.balanced_order import ClassBalance
+
+# The objective in the place of a model's own loss, which is another one for every split of a batch (see ObjectiveMixin).
+OBJECTIVE_OF = {SINGLE: "cross_entropy", MULTI: "binary_cross_entropy", REGRESSION: "mean_squared_error"}
+SCHEMES = {"balanced": "inverse_frequency", "effective": "effective_number"}
+
+
+class TunedTrainer(ReportedMixin, Trainer):
+    """The trainer of fine-tuning."""
+
+
+class TunedSeq2SeqTrainer(ReportedMixin, Seq2SeqTrainer):
+    """The trainer of tasks that are evaluated by what the model writes."""
+
+
+def build_tuned_trainer(
+    arguments: Arguments,
+    args: TrainingArguments,
+    model: nn.Module,
+    task: Task,
+    processor: Any,
+    train: Dataset,
+    validation: Dataset,
+    *,
+    classes: Sequence[int] | None,
+    folder: Path,
+) -> TunedTrainer | TunedSeq2SeqTrainer:
+    """Put everything together.
+
+    Args:
+        arguments: What was asked for.
+        args: The host's part of it.
+        model: To be trained.
+        task: Settled.
+        processor: The model's.
+        train: As the task made it.
+        validation: As the task made it.
+        classes: Number of each training row's class; None where a row has not just one.
+        folder: Of the run.
+
+    Raises:
+        UserError: The host or a strategy refuses something.
+    """
+    made = TunedSeq2SeqTrainer if task.head == "seq2seq" else TunedTrainer
+    is_tokenizer = hasattr(processor, "pad_token_id")
+    try:
+        trainer = made(
+            model=model,
+            args=args,
+            train_dataset=train,
+            eval_dataset=validation,
+            processing_class=processor if is_tokenizer else None,
+            data_collator=task.collator(processor),
+            preprocess_logits_for_metrics=None if task.head == "seq2seq" else task.reduce_logits,
+            compute_metrics=task.score,
+            callbacks=tuning_callbacks(arguments, folder),
+            **objective(arguments, task, classes),
+            **strategies(arguments, args, tokens_per_sample=None),
+        )
+    except (ImportError, OSError, ValueError) as error:
+        raise UserError(first_line(error)) from error
+    trainer.remove_callback(PrinterCallback)  # ConsoleCallback prints what it would, to be read
+    return trainer
+
+
+def objective(arguments: Arguments, task: Task, classes: Sequence[int] | None) -> dict[str, Any]:
+    """Choose what is minimised, by the names of the trainer's constructor.
+
+    Raises:
+        UserError: Classes are to be weighed or balanced where rows have not just one.
+    """
+    asked = arguments.regularization
+    name = asked.loss or OBJECTIVE_OF.get(task.config.get("problem_type", "")) or "cross_entropy"
+    settings = dict(asked.loss_kwargs or {})
+    if (asked.class_weights or asked.balanced_sampling is not None) and classes is None:
+        raise UserError("class_weights and balanced_sampling need one class per row, which this task has not")
+    if asked.class_weights is not None:
+        settings["class_weights"] = class_weights(
+            classes, SCHEMES[asked.class_weights], num_classes=task.config["num_labels"]
+        )
+    chosen = {"objective": name, "objective_kwargs": settings, "r_drop": asked.r_drop, "fgm_epsilon": asked.fgm_epsilon}
+    if asked.balanced_sampling is not None:
+        assert classes is not None
+        chosen["class_balance"] = ClassBalance(classes, asked.balanced_sampling)
+    return chosen
+
+
+def tuning_callbacks(arguments: Arguments, folder: Path) -> list[TrainerCallback]:
+    """The callbacks of every fine-tuning run."""
+    asked = arguments.regularization
+    callbacks = usual_callbacks(arguments, folder, tokens_per_sample=None)
+    callbacks.append(OverfittingCallback())
+    if asked.early_stopping_patience is not None:
+        callbacks.append(EarlyStoppingCallback(asked.early_stopping_patience, min_gain=asked.early_stopping_min_gain))
+    if asked.averaging is not None:
+        callbacks.append(WeightAveragingCallback(asked.averaging, **(asked.averaging_kwargs or {})))
+    return callbacks
