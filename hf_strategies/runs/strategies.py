@@ -79,7 +79,7 @@ def usual_callbacks(arguments: Arguments, folder: Path, *, tokens_per_sample: in
         EventLogCallback(folder / EVENTS),
     ]
     trunk = arguments.strategy.cooldown_from  # whose curves its branch goes on with
-    spans = {
+    spans: dict[str, Any] = {
         "tokens_per_sample": tokens_per_sample,
         "num_training_steps": read_trunk_state(Path(trunk)).planned if trunk else None,
     }

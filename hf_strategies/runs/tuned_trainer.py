@@ -97,7 +97,12 @@ def objective(arguments: Arguments, task: Task, classes: Sequence[int] | None) -
         settings["class_weights"] = class_weights(
             classes, SCHEMES[asked.class_weights], num_classes=task.config["num_labels"]
         )
-    chosen = {"objective": name, "objective_kwargs": settings, "r_drop": asked.r_drop, "fgm_epsilon": asked.fgm_epsilon}
+    chosen = {
+        "objective": name,
+        "objective_kwargs": settings,
+        "r_drop": asked.r_drop,
+        "fgm_epsilon": asked.fgm_epsilon,
+    }
     if asked.balanced_sampling is not None:
         assert classes is not None
         chosen["class_balance"] = ClassBalance(classes, asked.balanced_sampling)

@@ -1,0 +1,218 @@
+"""Fine-tuning, from arguments to a finished folder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import transformers
+from torch import nn
+from transformers import TrainingArguments, set_seed
+
+from hf_strategies.adapters.merging import merge_adapter
+from hf_strategies.arguments import Arguments
+from hf_strategies.arguments.resolved import FILE_NAME, write_resolved
+from hf_strategies.arguments.topics import trains
+from hf_strategies.data.labelled import Sides
+from hf_strategies.data.sources import DataSource
+from hf_strategies.distributed.agreement import decide_together
+from hf_strategies.distributed.process_group import leave_process_group
+from hf_strategies.distributed.ranks import is_main_process
+from hf_strategies.errors import UserError
+from hf_strategies.reports import format_count
+from hf_strategies.runs import startup
+from hf_strategies.runs.augmenting import build_augmentation
+from hf_strategies.runs.language_model import check_trusted
+from hf_strategies.runs.output_folder import OutputFolder, open_output_folder, write_results
+from hf_strategies.runs.pretraining import push, refuse_to_finish, report_finished, say, train
+from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
+from hf_strategies.runs.recipe_choice import JobFacts, choose_recipe, too_little_data
+from hf_strategies.runs.results import closing_table, record_run, write_reports
+from hf_strategies.runs.tuned_model import build_tuned_model, count_parameters, known_classes, load_processor
+from hf_strategies.runs.tuned_predictions import report_predictions
+from hf_strategies.runs.tuned_trainer import build_tuned_trainer
+from hf_strategies.tasks import TASKS
+from hf_strategies.tasks.task import Task, TaskSettings
+
+MERGED = "merged"  # the folder of a checkpoint with its adapter merged into it
+
+
+@dataclass
+class Job:
+    """A task with its rows and what brings them into shape.
+
+    Args:
+        task: Settled.
+        processor: Of the model.
+        sides: The rows.
+        notes: What their user should know.
+    """
+
+    task: Task
+    processor: Any
+    sides: Sides
+    notes: list[str]
+
+
+def finetune(arguments: Arguments, stand_on: Callable[[str], Arguments] | None) -> dict[str, float]:
+    """Fine-tune (and evaluate) as `arguments` say, and leave a finished folder.
+
+    Args:
+        arguments: What was asked for.
+        stand_on: Reads the same command line on top of another shipped recipe; None where the user has named one.
+
+    Returns:
+        What `all_results.json` holds.
+
+    Raises:
+        UserError: Something that was asked for cannot be had; nothing half-written is left.
+    """
+    transformers.logging.set_verbosity_warning()
+    transformers.logging.disable_progress_bar()
+    check_trusted(arguments.model)
+    job = prepare(arguments)
+    if stand_on is not None:
+        facts = JobFacts(
+            task=str(arguments.task.task),
+            num_examples=len(job.sides.train),
+            num_classes=len(job.task.config.get("id2label", ())),
+            num_parameters=count_parameters(arguments, job.task),
+        )
+        name, why = choose_recipe(facts)
+        arguments = stand_on(name)
+        job.notes += [f"recipe {name}: {why}", *filter(None, [too_little_data(facts)])]
+    arguments = settle_machine(arguments)
+    threads = use_all_cores() if arguments.training["use_cpu"] else None
+    args = build_training_arguments(
+        arguments,
+        max_seq_length=arguments.data.max_seq_length or TaskSettings.max_seq_length,
+        metric=job.task.metric,
+        greater_is_better=job.task.greater_is_better,
+        generates=job.task.head == "seq2seq",
+    )
+    folder = decide_together(lambda: open_output_folder(arguments))
+    args.output_dir = str(folder.path)
+    try:
+        if folder.results is not None:
+            results = report_finished(folder, push_to_hub=args.push_to_hub)
+        else:
+            results = run(arguments, args, folder, job, threads=threads)
+    except UserError:
+        if is_main_process():
+            folder.give_back()
+        raise
+    leave_process_group()
+    return results
+
+
+def prepare(arguments: Arguments) -> Job:
+    """Read and settle the rows.
+
+    Raises:
+        UserError: There are none, or nothing can be learned from them.
+    """
+    asked, data = arguments.task, arguments.data
+    task: Task = TASKS[str(asked.task)].build(task_settings(arguments))
+    if not (data.train_file or data.dataset_name or task.embedded):
+        raise UserError(f"train_file: task {asked.task} needs data; name train_file or dataset_name")
+    processor = load_processor(arguments, task)
+    train = DataSource(
+        files=tuple(data.train_file or ()),
+        dataset_name=data.dataset_name,
+        dataset_config_name=data.dataset_config_name,
+    )
+    sides = task.read(
+        train,
+        DataSource(files=tuple(data.validation_file)) if data.validation_file else None,
+        processor,
+        validation_share=data.validation_share,
+        max_broken_share=data.max_broken_share,
+        max_train_rows=data.max_train_samples,
+        max_eval_rows=data.max_eval_samples,
+        seed=int(arguments.training.get("data_seed", arguments.training.get("seed", TrainingArguments.seed))),
+    )
+    notes = task.settle(sides.train, sides.validation, known_classes(arguments, task))
+    return Job(task, processor, sides, [*notes, *filter(None, [sides.broken])])
+
+
+def task_settings(arguments: Arguments) -> TaskSettings:
+    """Collect what the user says about rows."""
+    asked, data = arguments.task, arguments.data
+    return TaskSettings(
+        text_column=data.text_column,
+        text_pair_column=asked.text_pair_column,
+        image_column=asked.image_column,
+        label_column=asked.label_column,
+        max_seq_length=data.max_seq_length or TaskSettings.max_seq_length,
+        max_target_length=asked.max_target_length,
+        prompt_template=asked.prompt_template,
+        packing=asked.packing,
+        image_size=asked.image_size,
+    )
+
+
+def run(
+    arguments: Arguments, args: TrainingArguments, folder: OutputFolder, job: Job, *, threads: int | None
+) -> dict[str, float]:
+    """Do what is left to do in an open folder; errors are those of `finetune`."""
+    task, sides = job.task, job.sides
+    set_seed(args.seed)
+    tuned = build_tuned_model(arguments, args, task, job.processor, sides.train)
+    augment, said = build_augmentation(arguments, task, job.processor, sides.train, tuned.model, seed=data_seed(args))
+    seed = data_seed(args)
+    training = task.dataset("train", sides.train, job.processor, seed=seed, augment=augment)
+    validation = task.dataset("validation", sides.validation, job.processor, seed=seed)
+    notes = [*arguments.notes, *folder.notes, *job.notes, *tuned.notes, *said]
+    for note in notes:
+        say(f"note      {note}")
+    say(f"device    {startup.describe_precision(arguments, args, threads)}")
+    say(f"output    {folder.path}" + (f", resuming from {folder.checkpoint}" if folder.checkpoint else ""))
+    held = f"{len(sides.validation):,} to validate ({sides.held_out})"
+    say(f"data      {len(sides.train):,} examples to train on, {held}")
+    say(f"model     {startup.describe_model(arguments, tuned.model)}, {describe_trained(tuned.model)}")
+    say(f"plan      {startup.describe_length(args, samples=len(training), block_size=1)}")
+    say(f"strategy  {startup.describe_strategy(arguments, args)}")
+    trainer = build_tuned_trainer(
+        arguments, args, tuned.model, task, job.processor, training, validation, classes=task.classes(sides.train),
+        folder=folder.path,
+    )  # fmt: skip
+    trainer.checkpoint_facts = {"data": sides.identity}
+    if is_main_process():
+        write_resolved(arguments, folder.path, f"Reruns this run: scripts/finetune.py {folder.path / FILE_NAME}")
+    results: dict[str, float] = {}
+    if trains(arguments.training):
+        results |= train(trainer, folder.checkpoint)
+        refuse_to_finish(trainer, folder.path)
+        trainer.save_model(_internal_call=True)
+        trainer.save_state()
+    predictions, scores = report_predictions(trainer, task, validation, sides.validation)
+    results |= scores
+    if is_main_process():
+        if arguments.weights.merge_adapter:
+            merge_adapter(tuned.model).save_pretrained(folder.path / MERGED)
+        record = record_run(
+            arguments,
+            folder.path,
+            script="scripts/finetune.py",
+            title=f"{arguments.model.model_name_or_path or arguments.model.architecture}, {arguments.task.task}",
+            summary=f"{trainer.state.global_step:,} updates on {len(sides.train):,} examples.",
+            data={"training examples": len(sides.train), "validation examples": len(sides.validation)},
+            model={"class": type(tuned.model).__name__, "parameters": describe_trained(tuned.model)},
+            results=results,
+            notes=notes,
+            pipeline_tag=TASKS[str(arguments.task.task)].facts["pipeline"],
+            predictions=predictions,
+        )
+        write_reports(record, folder.path)
+        write_results(results, folder.path)
+    if args.push_to_hub:
+        push(trainer, folder.path)
+    say(closing_table(results, folder.path))
+    return results
+
+
+def describe_trained(model: nn.Module) -> str:
+    """Say how many parameters learn, of how many."""
+    total = sum(param.numel() for param in model.parameters())
+    trained = sum(param.numel() for param in model.parameters() if param.requires_grad)
+    return f"{format_count(trained)} of {format_count(total)} parameters learn ({trained / total:.1%})"
