@@ -159,7 +159,7 @@ def _file_layers(named: str, default_recipe: str, problems: list[str]) -> tuple[
         problems.append(str(error))
         named = default_recipe
     if named in recipe_names():
-        return [read_yaml(find_recipe(named), f"recipe {named}")], named, named
+        return _shipped_layers(named), named, named
     base = layer.values.pop("recipe", None)
     recipe, name = default_recipe, path.stem
     if base is not None and base.value is not None:
@@ -169,7 +169,14 @@ def _file_layers(named: str, default_recipe: str, problems: list[str]) -> tuple[
             guess = did_you_mean(base.value, recipe_names())
             known = ", ".join(recipe_names())
             problems.append(f"{base.where}: unknown recipe {base.value!r}{guess} (known: {known})")
-    return [read_yaml(find_recipe(recipe), f"recipe {recipe}"), layer], recipe, name
+    return [*_shipped_layers(recipe), layer], recipe, name
+
+
+def _shipped_layers(name: str) -> list[Layer]:
+    """Read a shipped recipe, and before it the one that its own `recipe:` line names."""
+    layer = read_yaml(find_recipe(name), f"recipe {name}")
+    base = layer.values.pop("recipe", None)
+    return [*(_shipped_layers(base.value) if base is not None else ()), layer]
 
 
 def _fill(topic: type, merged: dict[str, Value]) -> Any:
