@@ -39,6 +39,12 @@ class AugmentationArguments:
     text_augmentation: dict[str, Any] | str | None = setting(
         None, "What texts go through, a name or {aeda: {probability: 0.5}, token_dropout: {rate: 0.1}}:"
     )
+    synonyms: Literal["auto", "wordnet", "embeddings", "masked_lm"] = setting(
+        "auto", "Where synonyms come from (auto: the first that knows the texts, and the run says which)."
+    )
+    back_translation: dict[str, Any] | None = setting(
+        None, "Checkpoints that translate there and back: {there: NAME, back: NAME, num_paraphrases: 2}."
+    )
     image_augmentation: dict[str, Any] | str | None = setting(
         None, "What images go through, a name or {random_crop: {padding: 4}, trivial_augment: {}}:"
     )

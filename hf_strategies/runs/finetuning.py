@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import transformers
@@ -15,12 +14,12 @@ from hf_strategies.arguments.resolved import FILE_NAME, write_resolved
 from hf_strategies.arguments.topics import trains
 from hf_strategies.data.labelled import Sides
 from hf_strategies.data.sources import DataSource
-from hf_strategies.distributed.agreement import decide_together
 from hf_strategies.distributed.process_group import leave_process_group
 from hf_strategies.distributed.ranks import is_main_process
 from hf_strategies.errors import UserError
 from hf_strategies.reports import format_count
 from hf_strategies.runs import startup
+from hf_strategies.runs.agreement import decide_together
 from hf_strategies.runs.augmenting import build_augmentation
 from hf_strategies.runs.language_model import check_trusted
 from hf_strategies.runs.output_folder import OutputFolder, open_output_folder, write_results

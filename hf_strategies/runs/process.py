@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from transformers import TrainingArguments
+from transformers import Seq2SeqTrainingArguments, TrainingArguments
 
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.merging import Value
@@ -70,8 +70,22 @@ def data_seed(args: TrainingArguments) -> int:
     return args.seed if args.data_seed is None else args.data_seed
 
 
-def build_training_arguments(arguments: Arguments, *, max_seq_length: int) -> TrainingArguments:
+def build_training_arguments(
+    arguments: Arguments,
+    *,
+    max_seq_length: int,
+    metric: str | None = None,
+    greater_is_better: bool = False,
+    generates: bool = False,
+) -> TrainingArguments:
     """Build the host's arguments: what the layers set, over what scripts assume, with the batch worked out.
+
+    Args:
+        arguments: What was asked for.
+        max_seq_length: Tokens per sequence.
+        metric: What the best checkpoint is chosen by where nobody says; None leaves that to the host.
+        greater_is_better: Whether more of it is better.
+        generates: Whether evaluations let the model write.
 
     Raises:
         UserError: The global batch does not divide, or the host refuses a setting.
@@ -83,7 +97,12 @@ def build_training_arguments(arguments: Arguments, *, max_seq_length: int) -> Tr
     scheduler = arguments.strategy.scheduler
     if scheduler is not None and SCHEDULERS[scheduler].facts.get("stateful"):
         given.setdefault("metric_for_best_model", "loss")  # the host's own default for its plateau
-    given["greater_is_better"] = False  # each metric of ours; the host would take perplexity for one like accuracy
+    if metric is not None and given.get("load_best_model_at_end"):
+        given.setdefault("metric_for_best_model", metric)
+    given.setdefault("greater_is_better", greater_is_better)  # the host would take perplexity for one like accuracy
+    made: type[TrainingArguments] = TrainingArguments
+    if generates:
+        made, given = Seq2SeqTrainingArguments, {"predict_with_generate": True, **given}
     if arguments.strategy.global_batch_size is not None:
         sizes = ("global_batch_size", "per_device_train_batch_size")
         wheres = [arguments.values[name].where for name in sizes if name in arguments.values]
@@ -96,6 +115,6 @@ def build_training_arguments(arguments: Arguments, *, max_seq_length: int) -> Tr
             shrink=len(wheres) < 2 or any(where.startswith("recipe ") for where in wheres),
         )
     try:
-        return TrainingArguments(**given)
+        return made(**given)
     except (ValueError, ImportError, TypeError, OverflowError) as error:
         raise UserError(f"TrainingArguments: {first_line(error)}") from error

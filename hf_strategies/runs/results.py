@@ -18,6 +18,7 @@ from hf_strategies.reports import (
     read_events,
     write_report,
 )
+from hf_strategies.reports.predictions import PredictionReport
 from hf_strategies.runs.output_folder import EVENTS
 
 PICTURE, REPORT, CARD = "loss.png", "report.html", "README.md"
@@ -50,6 +51,7 @@ def record_run(
     results: dict[str, float],
     notes: list[str],
     pipeline_tag: str,
+    predictions: PredictionReport | None = None,
 ) -> RunRecord:
     """Collect what a finished run's report and model card tell.
 
@@ -64,6 +66,7 @@ def record_run(
         results: What `all_results.json` will hold.
         notes: Warnings, skipped records, settings that were replaced.
         pipeline_tag: Task of the model, as the Hub names it.
+        predictions: Of a classifier.
     """
     events = folder / EVENTS
     return RunRecord(
@@ -79,6 +82,7 @@ def record_run(
         events=read_events(events) if events.is_file() else [],
         notes=notes,
         pipeline_tag=pipeline_tag,
+        predictions=predictions,
         base_model=hub_name(arguments.model.model_name_or_path),
         datasets=[name for name in [hub_name(arguments.data.dataset_name)] if name],
     )

@@ -83,6 +83,14 @@ def checkpoint_config(model: ModelArguments, head: str) -> PretrainedConfig:
     )
 
 
+def count_parameters(arguments: Arguments, task: Task) -> int:
+    """Count the checkpoint's parameters without loading them; 0 where none is named."""
+    if arguments.model.model_name_or_path is None:
+        return 0
+    with torch.device("meta"):
+        return create_model(checkpoint_config(arguments.model, task.head), head=task.head).num_parameters()
+
+
 def known_classes(arguments: Arguments, task: Task) -> tuple[str, ...]:
     """Return the classes of the checkpoint's own head; none where they have no names, or no checkpoint is named."""
     if arguments.model.model_name_or_path is None:

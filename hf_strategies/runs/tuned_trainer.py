@@ -19,7 +19,7 @@ from hf_strategies.tasks.labels import MULTI, REGRESSION, SINGLE
 from hf_strategies.tasks.task import Task
 from hf_strategies.training.feed.balanced_order import ClassBalance
 
-# The objective in the place of a model's own loss, which is another one for every split of a batch (see ObjectiveMixin).
+# In the place of a model's own loss, which is another one for every split of a batch (see ObjectiveMixin).
 OBJECTIVE_OF = {SINGLE: "cross_entropy", MULTI: "binary_cross_entropy", REGRESSION: "mean_squared_error"}
 SCHEMES = {"balanced": "inverse_frequency", "effective": "effective_number"}
 
@@ -97,7 +97,7 @@ def objective(arguments: Arguments, task: Task, classes: Sequence[int] | None) -
         settings["class_weights"] = class_weights(
             classes, SCHEMES[asked.class_weights], num_classes=task.config["num_labels"]
         )
-    chosen = {
+    chosen: dict[str, Any] = {
         "objective": name,
         "objective_kwargs": settings,
         "r_drop": asked.r_drop,

@@ -76,6 +76,9 @@ class CausalLM:
             return PackedExamples(kept, length, pad_token_id=processor.pad_token_id)
         return SingleExamples(kept)
 
+    def classes(self, rows: Sequence[Row]) -> list[int] | None:
+        return None
+
     def collator(self, processor: Any) -> Callable[[list], dict[str, Tensor]]:
         return PadExamples(processor.pad_token_id)
 

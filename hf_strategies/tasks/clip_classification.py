@@ -76,6 +76,9 @@ class ClipClassification:
     def dataset(self, side: str, rows: Sequence[Row], processor: Any, *, seed: int, augment: Any = None) -> Dataset:
         return ClipRows(rows, [self.labels.names.index(labels.name_of(row["label"])) for row in rows])
 
+    def classes(self, rows: Sequence[Row]) -> list[int] | None:
+        return self.labels.numbers(row["label"] for row in rows)
+
     def collator(self, processor: Any) -> Callable[[list], dict[str, Tensor]]:
         return torch.utils.data.default_collate
 

@@ -132,6 +132,9 @@ class ImageClassification:
         )
         return ImageRows(side, len(rows))
 
+    def classes(self, rows: Sequence[Row]) -> list[int] | None:
+        return self.labels.numbers(row["label"] for row in rows)
+
     def collator(self, processor: Any) -> Callable[[list], dict[str, Tensor]]:
         return BatchRequests(self.batches)
 

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from hf_strategies.errors import UserError
 
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
@@ -46,9 +44,9 @@ class Labels:
         present = set(map(name_of, label))
         return [float(name in present) for name in self.names]
 
-    def encode_all(self, labels: Iterable[Any]) -> np.ndarray:
-        """Return the numbers of many labels. `[rows]`, or `[rows, classes]` of several labels each."""
-        return np.array([self.encode(label) for label in labels])
+    def numbers(self, labels: Iterable[Any]) -> list[int] | None:
+        """Return the number of each label's class; None where rows have not just one class."""
+        return [self.names.index(name_of(label)) for label in labels] if self.kind == SINGLE else None
 
 
 def name_of(label: Any) -> str:

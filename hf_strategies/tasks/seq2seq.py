@@ -51,6 +51,9 @@ class Seq2Seq:
         self._tokenizer = processor
         return AugmentedRows(rows, self.text_fields, partial(encode, self.settings, processor), augment)
 
+    def classes(self, rows: Sequence[Row]) -> list[int] | None:
+        return None
+
     def collator(self, processor: Any) -> Callable[[list], dict[str, Tensor]]:
         return DataCollatorForSeq2Seq(processor, label_pad_token_id=IGNORED)
 

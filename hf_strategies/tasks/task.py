@@ -96,6 +96,10 @@ class Task(Protocol):
         """
         ...
 
+    def classes(self, rows: Sequence[Row]) -> list[int] | None:
+        """Number each row's class; None where a row has not just one."""
+        ...
+
     def collator(self, processor: Any) -> Callable[[list], dict[str, Tensor]]:
         """What makes a batch of samples; asked once both data sets are there."""
         ...

@@ -64,6 +64,9 @@ class TextClassification:
             rows, self.text_fields, partial(encode, self.text_fields, self.settings, self.labels, processor), augment
         )
 
+    def classes(self, rows: Sequence[Row]) -> list[int] | None:
+        return self.labels.numbers(row[self.settings.label_column] for row in rows)
+
     def collator(self, processor: Any) -> Callable[[list], dict[str, Tensor]]:
         return DataCollatorWithPadding(processor)
 

@@ -56,6 +56,9 @@ class TokenClassification:
     def dataset(self, side: str, rows: Sequence[Row], processor: Any, *, seed: int, augment: Any = None) -> Dataset:
         return AugmentedRows(rows, self.text_fields, partial(encode, self.settings, self.tags, processor), augment)
 
+    def classes(self, rows: Sequence[Row]) -> list[int] | None:
+        return None
+
     def collator(self, processor: Any) -> Callable[[list], dict[str, Tensor]]:
         return DataCollatorForTokenClassification(processor)
 
