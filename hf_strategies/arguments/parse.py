@@ -118,7 +118,7 @@ def parse_arguments(
             problems.append(f"{named}: a cooldown stands on the settings of its trunk, not on a recipe")
         layers[0] = trunk
     merged, notes = merge([*layers, flags], settings, problems)
-    problems += [*find_problems(merged), *cooldown_problems(merged, trunk)]
+    problems += [*find_problems(merged, job), *cooldown_problems(merged, trunk)]
     if problems:
         raise UserError("\n".join(problems))
 

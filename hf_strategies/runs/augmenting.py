@@ -10,6 +10,7 @@ from torch import nn
 from transformers import AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from hf_strategies.arguments import Arguments
+from hf_strategies.arguments.tuning_checks import as_steps
 from hf_strategies.augmentation import TextAugmenter, parse_image_spec, parse_text_spec
 from hf_strategies.augmentation.back_translation import Translator, paraphrase
 from hf_strategies.augmentation.synonyms import choose_synonyms
@@ -49,8 +50,6 @@ def build_augmentation(
         raise UserError(f"image_augmentation and image_mix: task {arguments.task.task} has no images")
     if has_images:
         mix = as_steps(asked.image_mix)
-        if mix and len(mix) > 1:
-            raise UserError(f"image_mix must be one way of mixing, got {len(mix)}")
         return parse_image_spec(as_steps(asked.image_augmentation), mix[0] if mix else None), []
     spec = parse_text_spec(as_steps(asked.text_augmentation), keeps_words=task.keeps_words)
     if not spec:
@@ -76,15 +75,6 @@ def build_augmentation(
     if "paraphrases" in needs:
         supplies["paraphrases"] = paraphrases(arguments, texts, seed=seed)
     return TextAugmenter(supply(spec, **supplies), seed), notes
-
-
-def as_steps(written: dict[str, Any] | str | None) -> list[Any] | None:
-    """Turn `aeda,token_dropout`, or a mapping of names to settings, into the list that is checked."""
-    if written is None:
-        return None
-    if isinstance(written, str):
-        return [name.strip() for name in written.split(",")]
-    return [{"name": name, **(settings or {})} for name, settings in written.items()]
 
 
 def paraphrases(arguments: Arguments, texts: Sequence[str], *, seed: int) -> dict[str, list[str]]:

@@ -9,8 +9,7 @@ from torch.utils.data import Dataset
 from transformers import PrinterCallback, Seq2SeqTrainer, Trainer, TrainerCallback, TrainingArguments
 
 from hf_strategies.arguments import Arguments
-from hf_strategies.callbacks.early_stopping import EarlyStoppingCallback
-from hf_strategies.callbacks.overfitting import OverfittingCallback
+from hf_strategies.callbacks.early_stopping import EarlyStopCallback
 from hf_strategies.callbacks.weight_averaging import WeightAveragingCallback
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.objectives.class_imbalance import class_weights
@@ -94,6 +93,7 @@ def objective(arguments: Arguments, task: Task, classes: Sequence[int] | None) -
     if (asked.class_weights or asked.balanced_sampling is not None) and classes is None:
         raise UserError("class_weights and balanced_sampling need one class per row, which this task has not")
     if asked.class_weights is not None:
+        assert classes is not None
         settings["class_weights"] = class_weights(
             classes, SCHEMES[asked.class_weights], num_classes=task.config["num_labels"]
         )
@@ -113,9 +113,8 @@ def tuning_callbacks(arguments: Arguments, folder: Path) -> list[TrainerCallback
     """The callbacks of every fine-tuning run."""
     asked = arguments.regularization
     callbacks = usual_callbacks(arguments, folder, tokens_per_sample=None)
-    callbacks.append(OverfittingCallback())
     if asked.early_stopping_patience is not None:
-        callbacks.append(EarlyStoppingCallback(asked.early_stopping_patience, min_gain=asked.early_stopping_min_gain))
+        callbacks.append(EarlyStopCallback(asked.early_stopping_patience, min_gain=asked.early_stopping_min_gain))
     if asked.averaging is not None:
         callbacks.append(WeightAveragingCallback(asked.averaging, **(asked.averaging_kwargs or {})))
     return callbacks

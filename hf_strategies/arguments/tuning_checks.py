@@ -1,0 +1,64 @@
+"""What can be wrong with the settings of fine-tuning, found before torch is imported."""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from hf_strategies.adapters import ADAPTERS, check_adapter_settings
+from hf_strategies.arguments.merging import Value
+from hf_strategies.arguments.schedule_checks import refused
+from hf_strategies.augmentation.image_spec import parse_image_spec
+from hf_strategies.augmentation.text import parse_text_spec
+from hf_strategies.objectives import OBJECTIVES, check_objective_settings
+from hf_strategies.tasks import TASKS
+
+# A choice, the shelf it stands on, its settings, and what checks them.
+CHOICES: tuple[tuple[str, Any, str, Callable[[str, dict[str, Any]], None]], ...] = (
+    ("adapter", ADAPTERS, "adapter_kwargs", check_adapter_settings),
+    ("loss", OBJECTIVES, "loss_kwargs", check_objective_settings),
+)
+NEEDS = {"merge_adapter": "adapter", "target_modules": "adapter", "early_stopping_min_gain": "early_stopping_patience"}
+
+
+def tuning_problems(values: dict[str, Value]) -> Iterator[str]:
+    """Yield one line per mistake, each with where it stands."""
+
+    def get(name: str) -> Any:
+        return values[name].value if name in values else None
+
+    if get("task") is None:
+        yield f"task: name what is to be learned, one of {', '.join(TASKS.names())}"
+    for name, shelf, kwargs, check in CHOICES:
+        if get(kwargs) and not get(name):
+            yield f"{values[kwargs].where}: {kwargs} belongs to {name}, which this run does not set"
+        elif get(kwargs) and get(name) in shelf:
+            yield from refused(values[kwargs], partial(check, get(name), get(kwargs)))
+    for name, needed in NEEDS.items():
+        if get(name) and not get(needed):
+            yield f"{values[name].where}: {name} belongs to {needed}, which this run does not set"
+    if get("text_augmentation"):
+        yield from refused(values["text_augmentation"], lambda: parse_text_spec(as_steps(get("text_augmentation"))))
+    if get("image_augmentation"):
+        yield from refused(values["image_augmentation"], lambda: parse_image_spec(as_steps(get("image_augmentation"))))
+    if (mix := as_steps(get("image_mix"))) is not None:
+        if len(mix) > 1:
+            yield f"{values['image_mix'].where}: image_mix must be one way of mixing, got {len(mix)}"
+        else:
+            yield from refused(values["image_mix"], lambda: parse_image_spec(None, mix[0]))
+    for pattern in get("freeze") or ():
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            yield f"{values['freeze'].where}: {pattern!r} is no regular expression: {error}"
+    if get("streaming"):
+        yield f"{values['streaming'].where}: streaming is for pretraining: fine-tuning looks at all rows first"
+
+
+def as_steps(written: dict[str, Any] | str | None) -> list[Any] | None:
+    """Turn `aeda,token_dropout`, or a mapping of names to settings, into a list of augmentations."""
+    if written is None:
+        return None
+    if isinstance(written, str):
+        return [name.strip() for name in written.split(",")]
+    return [{"name": name, **(settings or {})} for name, settings in written.items()]
