@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from hf_strategies.adapters.merging import merge_adapter
     from hf_strategies.callbacks.adalora import AdaLoraCallback
     from hf_strategies.callbacks.console import ConsoleCallback
+    from hf_strategies.callbacks.early_stopping import EarlyStoppingCallback
     from hf_strategies.callbacks.event_log import EventLogCallback
     from hf_strategies.callbacks.gradual_unfreezing import GradualUnfreezingCallback
     from hf_strategies.callbacks.hyperparameter_curve import HyperparameterCurveCallback
+    from hf_strategies.callbacks.overfitting import OverfittingCallback
     from hf_strategies.callbacks.parameter_groups import ParameterGroupsCallback
     from hf_strategies.callbacks.samples import SamplePrinterCallback
     from hf_strategies.callbacks.schedule_free import ScheduleFreeCallback
     from hf_strategies.callbacks.throughput import ThroughputCallback
+    from hf_strategies.callbacks.weight_averaging import WeightAveragingCallback
     from hf_strategies.optimizers import OPTIMIZERS, OptimizerFactory, create_optimizer
     from hf_strategies.optimizers.group_table import describe_param_groups
     from hf_strategies.planning.lr_range_test import lr_range_test
@@ -33,13 +36,16 @@ _ROOM_OF = {
     "merge_adapter": "adapters.merging",
     "AdaLoraCallback": "callbacks.adalora",
     "ConsoleCallback": "callbacks.console",
+    "EarlyStoppingCallback": "callbacks.early_stopping",
     "EventLogCallback": "callbacks.event_log",
     "GradualUnfreezingCallback": "callbacks.gradual_unfreezing",
     "HyperparameterCurveCallback": "callbacks.hyperparameter_curve",
+    "OverfittingCallback": "callbacks.overfitting",
     "ParameterGroupsCallback": "callbacks.parameter_groups",
     "SamplePrinterCallback": "callbacks.samples",
     "ScheduleFreeCallback": "callbacks.schedule_free",
     "ThroughputCallback": "callbacks.throughput",
+    "WeightAveragingCallback": "callbacks.weight_averaging",
     "OPTIMIZERS": "optimizers",
     "OptimizerFactory": "optimizers",
     "create_optimizer": "optimizers",
@@ -55,11 +61,13 @@ __all__ = [
     "ADAPTERS",
     "AdaLoraCallback",
     "ConsoleCallback",
+    "EarlyStoppingCallback",
     "EventLogCallback",
     "GradualUnfreezingCallback",
     "HyperparameterCurveCallback",
     "OPTIMIZERS",
     "OptimizerFactory",
+    "OverfittingCallback",
     "ParameterGroupsCallback",
     "SCHEDULERS",
     "SamplePrinterCallback",
@@ -67,6 +75,7 @@ __all__ = [
     "StrategyMixin",
     "StrategyTrainer",
     "ThroughputCallback",
+    "WeightAveragingCallback",
     "__version__",
     "create_adapter",
     "create_optimizer",

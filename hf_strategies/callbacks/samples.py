@@ -101,7 +101,7 @@ def _first_token(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 class SamplePrinterCallback(TrainerCallback):
-    """Print completions of `prompts` before training and after its last step, and at evaluations if asked.
+    """Print completions of `prompts` before training and after its end, and at evaluations if asked.
 
     Rank 0 prints; where the weights are sharded (ZeRO-3, FSDP) one rank cannot generate alone, and it says so once
     instead. Generation leaves torch's random streams, the modules' modes and the gradients as they were. Cost: one
@@ -121,6 +121,8 @@ class SamplePrinterCallback(TrainerCallback):
         UserError: There are references, but not one for each prompt; or the model does not generate, or there is no
             tokenizer (when training begins).
     """
+
+    is_interrupted = False
 
     def __init__(
         self,
@@ -160,7 +162,7 @@ class SamplePrinterCallback(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if state.global_step >= state.max_steps:  # a stop on the way is not the end, and may be in a hurry
+        if not self.is_interrupted:  # an interruption is not the end, and may be in a hurry
             self._print(state, **kwargs)
 
     def _print(self, state: TrainerState, model: Any, processing_class: Any = None, **kwargs: Any) -> None:

@@ -10,6 +10,7 @@ from hf_strategies.reports.events import Event
 from hf_strategies.reports.group_lines import GROUP_HEADERS, group_lines
 from hf_strategies.reports.guard_lines import guard_lines
 from hf_strategies.reports.headlines import headlines
+from hf_strategies.reports.learning_lines import learning_lines
 from hf_strategies.reports.prediction_tables import class_table, confusion_table, mistakes_table
 from hf_strategies.reports.predictions import PredictionReport
 from hf_strategies.reports.run_record import RunRecord, SettingRow
@@ -39,6 +40,7 @@ def render_report(record: RunRecord) -> str:
         _tiles(headlines(record.results)),
         _notes(record.notes),
         _section("Loss", loss_chart(record.events) + small_charts(record.events)),
+        _section("What the losses show", _notes(learning_lines(record.events))),
         _predictions(record.predictions),
         _section("Updates that were not taken", _notes(guard_lines(record.events))),
         _section("Samples", _samples(record.samples)),

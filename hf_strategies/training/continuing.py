@@ -8,6 +8,7 @@ import torch
 from transformers import TrainerControl
 from transformers.trainer_callback import ExportableState
 
+from hf_strategies.callbacks.early_stopping import EarlyStoppingCallback
 from hf_strategies.training.host import Host
 
 FILE_NAME = "loss_since_log"  # of each rank
@@ -51,6 +52,11 @@ class ContinuingMixin(Host):
             file = self._loss_file(resume_from_checkpoint)
             if file.is_file():
                 self._carried, self._resumes = json.loads(file.read_text(encoding="utf-8")), True
+            if any(
+                isinstance(item, EarlyStoppingCallback) and item.has_stopped
+                for item in self.callback_handler.callbacks
+            ):
+                return num_train_epochs, 0  # it had come to its end, if not to its last word
         return place
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:

@@ -1,6 +1,5 @@
 """Trainer that saves what is healthy before it passes an error on."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from transformers import TrainerControl
 from transformers.trainer_utils import TrainOutput
 
 from hf_strategies.errors import TrainingDivergedError, first_line
+from hf_strategies.module_tree.buffers import saved_buffers
 from hf_strategies.training.host import Host
 from hf_strategies.training.random_streams import RandomStreams
 
@@ -53,7 +53,7 @@ class RescuingMixin(Host):
     def _keep(self) -> None:
         if self.args.world_size == 1 and not self.is_deepspeed_enabled:
             if self._saved_buffers is None:
-                self._saved_buffers = list(_saved_buffers(self.model))
+                self._saved_buffers = [(module._buffers, name) for _, module, name in saved_buffers(self.model)]
             self._whole = _Whole(self, self._saved_buffers)
 
     def _rescue(self, error: Exception) -> None:
@@ -90,11 +90,3 @@ class _Whole:
         trainer._tr_loss = self.loss
         for (table, name), kept in self.buffers:
             table[name].copy_(kept)
-
-
-def _saved_buffers(model: nn.Module) -> Iterator[_Place]:
-    """Yield where the buffers are that a checkpoint holds, such as a batch norm's statistics."""
-    for module in model.modules():
-        for name, buffer in module._buffers.items():
-            if buffer is not None and name not in module._non_persistent_buffers_set:
-                yield module._buffers, name

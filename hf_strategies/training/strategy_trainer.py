@@ -2,6 +2,7 @@
 
 from transformers import Trainer
 
+from hf_strategies.training.averaging import AveragingMixin
 from hf_strategies.training.checkpointing import CheckpointingMixin
 from hf_strategies.training.continuing import ContinuingMixin
 from hf_strategies.training.feeding import FeedingMixin
@@ -19,6 +20,7 @@ class StrategyMixin(
     StoppingMixin,
     RescuingMixin,
     CheckpointingMixin,
+    AveragingMixin,
     SchedulingMixin,
     GuardingMixin,
     GradientsMixin,
