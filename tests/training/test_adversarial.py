@@ -1,6 +1,8 @@
 """Adversarial embeddings: the step uphill, what a pass leaves as it was, and gradients in a Trainer."""
 
 import copy
+import itertools
+import math
 from contextlib import nullcontext
 
 import pytest
@@ -194,6 +196,31 @@ def test_a_sharpness_aware_update_takes_all_four_passes(train):
     found, _ = train(model, (8, 1), sam_rho=rho)
     for name, grad in found.items():
         torch.testing.assert_close(grad, expected[name])
+
+
+def test_the_guard_skips_an_update_of_which_the_second_pass_alone_is_bad(arguments):
+    """Its loss is never logged, and its gradient would spoil every weight."""
+    model, passes, weights = bert(), itertools.count(1), []
+
+    def spoil(module, inputs, output):
+        if next(passes) == 6:  # of two in each update
+            output.pooler_output = output.pooler_output * math.nan
+        return output
+
+    model.bert.register_forward_hook(spoil)
+
+    class KeepWeights(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            weights.append(torch.cat([param.detach().flatten() for param in model.parameters()]))
+
+    args = arguments(max_steps=5, save_strategy="no", per_device_train_batch_size=8, gradient_accumulation_steps=1)
+    rows = [{"input_ids": ids, "labels": label} for ids, label in zip(IDS, CLASSES)]
+    options = {"fgm_epsilon": 0.5, "objective": "cross_entropy", "callbacks": [KeepWeights()]}
+    trainer = StrategyTrainer(model, args, train_dataset=rows, **options)
+    trainer.train()
+    moved = [not torch.equal(*pair) for pair in itertools.pairwise(weights)]
+    assert moved == [True, False, True, True]
+    assert [row["skipped_updates"] for row in trainer.state.log_history if "skipped_updates" in row] == [1]
 
 
 def test_both_passes_of_r_drop_are_moved_each_by_its_own_gradient(train):

@@ -37,6 +37,7 @@ def still(build_lm, numbered_rows, arguments):
 @pytest.mark.parametrize("accumulation", [1, 2, 4])
 def test_the_loss_gains_the_mean_square_of_log_z_over_the_targets(still, numbered_rows, accumulation):
     plain, with_z = still(accumulation), still(accumulation, z_loss=0.5)
+    assert with_z.model.seen == plain.model.seen  # one pass
     rows = torch.stack([numbered_rows[index]["input_ids"] for index in plain.model.seen[:8]])
     logits = plain.model.eval()(input_ids=rows).logits[:, :-1].double()
     log_z = logits.exp().sum(-1).log()
