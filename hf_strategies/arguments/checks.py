@@ -108,13 +108,14 @@ def find_problems(values: dict[str, Value], job: str) -> Iterator[str]:
         yield from refused(batch, lambda: parse_batch_size(batch.value))
     yield from _size_problems(values)
     yield from _override_problems(values)
-    yield from objective_problems(values)
     yield from _strategy_problems(values)
     yield from _decay_problems(values)
     yield from _combinations(values)
     if job == FINETUNE:
         yield from tuning_problems(values)
-    elif not any(values.get(name) and values[name].value for name in ("architecture", "model_name_or_path")):
+        return
+    yield from objective_problems(values)
+    if not any(values.get(name) and values[name].value for name in ("architecture", "model_name_or_path")):
         yield "architecture: name one, or a checkpoint with model_name_or_path (whose tokenizer is its own)"
 
 

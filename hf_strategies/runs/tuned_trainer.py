@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from transformers import PrinterCallback, Seq2SeqTrainer, Trainer, TrainerCallback, TrainingArguments
 
 from hf_strategies.arguments import Arguments
-from hf_strategies.callbacks.early_stopping import EarlyStopCallback
+from hf_strategies.callbacks.early_stopping import EarlyStoppingCallback
 from hf_strategies.callbacks.weight_averaging import WeightAveragingCallback
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.objectives.class_imbalance import class_weights
@@ -114,7 +114,7 @@ def tuning_callbacks(arguments: Arguments, folder: Path) -> list[TrainerCallback
     asked = arguments.regularization
     callbacks = usual_callbacks(arguments, folder, tokens_per_sample=None)
     if asked.early_stopping_patience is not None:
-        callbacks.append(EarlyStopCallback(asked.early_stopping_patience, min_gain=asked.early_stopping_min_gain))
+        callbacks.append(EarlyStoppingCallback(asked.early_stopping_patience, min_gain=asked.early_stopping_min_gain))
     if asked.averaging is not None:
         callbacks.append(WeightAveragingCallback(asked.averaging, **(asked.averaging_kwargs or {})))
     return callbacks
