@@ -23,6 +23,9 @@ OWNED = {
     "model_name_or_path": ("model_revision", "config_overrides"),
     "tokenizer": ("vocab_size",),
     "dataset_name": ("dataset_config_name",),
+    "adapter": ("adapter_kwargs", "target_modules"),
+    "loss": ("loss_kwargs",),
+    "averaging": ("averaging_kwargs",),
 }
 
 # Settings that go when their choice is replaced by a rival, and stay when it only takes another value.

@@ -11,6 +11,7 @@ from hf_strategies.arguments.schedule_checks import refused
 from hf_strategies.augmentation.image_spec import parse_image_spec
 from hf_strategies.augmentation.text import parse_text_spec
 from hf_strategies.objectives import OBJECTIVES, check_objective_settings
+from hf_strategies.ranges import AT_LEAST_ONE
 from hf_strategies.tasks import TASKS
 
 # A choice, the shelf it stands on, its settings, and what checks them.
@@ -18,6 +19,7 @@ CHOICES: tuple[tuple[str, Any, str, Callable[[str, dict[str, Any]], None]], ...]
     ("adapter", ADAPTERS, "adapter_kwargs", check_adapter_settings),
     ("loss", OBJECTIVES, "loss_kwargs", check_objective_settings),
 )
+IN_TURN = "in_turn"  # of balanced_sampling
 NEEDS = {"merge_adapter": "adapter", "target_modules": "adapter", "early_stopping_min_gain": "early_stopping_patience"}
 
 
@@ -46,6 +48,11 @@ def tuning_problems(values: dict[str, Value]) -> Iterator[str]:
             yield f"{values['image_mix'].where}: image_mix must be one way of mixing, got {len(mix)}"
         else:
             yield from refused(values["image_mix"], lambda: parse_image_spec(None, mix[0]))
+    balance = get("balanced_sampling")
+    if isinstance(balance, str) and balance != IN_TURN:
+        yield f"{values['balanced_sampling'].where}: balanced_sampling must be {IN_TURN} or a number, got {balance!r}"
+    elif isinstance(balance, float | int) and not AT_LEAST_ONE[0](balance):
+        yield f"{values['balanced_sampling'].where}: balanced_sampling must be {AT_LEAST_ONE[1]}, got {balance}"
     for pattern in get("freeze") or ():
         try:
             re.compile(pattern)

@@ -80,8 +80,8 @@ class RegularizationArguments:
     class_weights: Literal["balanced", "effective"] | None = setting(
         None, "Weigh rare classes more: by inverse frequency, or by their effective number of examples."
     )
-    balanced_sampling: float | None = setting(
-        None, "Draw rare classes more often: 0 leaves the shares as they are, 1 makes them equal."
+    balanced_sampling: float | str | None = setting(
+        None, "Draw rare classes more often: in_turn, all classes alike; or a temperature of 1 (as they are) and more."
     )
     r_drop: float | None = setting(None, "Weight of the divergence between two passes under dropout (1 to 5).")
     fgm_epsilon: float | None = setting(None, "Train also on embeddings moved this far against the loss (0.5 to 1).")

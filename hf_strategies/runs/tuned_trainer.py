@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 from transformers import PrinterCallback, Seq2SeqTrainer, Trainer, TrainerCallback, TrainingArguments
 
 from hf_strategies.arguments import Arguments
+from hf_strategies.arguments.tuning_checks import IN_TURN
 from hf_strategies.callbacks.early_stopping import EarlyStoppingCallback
 from hf_strategies.callbacks.weight_averaging import WeightAveragingCallback
 from hf_strategies.errors import UserError, first_line
@@ -105,7 +106,8 @@ def objective(arguments: Arguments, task: Task, classes: Sequence[int] | None) -
     }
     if asked.balanced_sampling is not None:
         assert classes is not None
-        chosen["class_balance"] = ClassBalance(classes, asked.balanced_sampling)
+        in_turn = asked.balanced_sampling == IN_TURN
+        chosen["balance"] = ClassBalance(classes, None if in_turn else float(asked.balanced_sampling))
     return chosen
 
 
