@@ -20,7 +20,7 @@ CHOICES: tuple[tuple[str, Any, str, Callable[[str, dict[str, Any]], None]], ...]
     ("loss", OBJECTIVES, "loss_kwargs", check_objective_settings),
 )
 IN_TURN = "in_turn"  # of balanced_sampling
-NEEDS = {"merge_adapter": "adapter", "target_modules": "adapter", "early_stopping_min_gain": "early_stopping_patience"}
+NEEDS = {"merge_adapter": "adapter", "early_stopping_min_gain": "early_stopping_patience"}
 
 
 def tuning_problems(values: dict[str, Value]) -> Iterator[str]:
@@ -32,9 +32,7 @@ def tuning_problems(values: dict[str, Value]) -> Iterator[str]:
     if get("task") is None:
         yield f"task: name what is to be learned, one of {', '.join(TASKS.names())}"
     for name, shelf, kwargs, check in CHOICES:
-        if get(kwargs) and not get(name):
-            yield f"{values[kwargs].where}: {kwargs} belongs to {name}, which this run does not set"
-        elif get(kwargs) and get(name) in shelf:
+        if get(kwargs) and get(name) in shelf:
             yield from refused(values[kwargs], partial(check, get(name), get(kwargs)))
     for name, needed in NEEDS.items():
         if get(name) and not get(needed):
