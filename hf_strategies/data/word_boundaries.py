@@ -2,8 +2,8 @@
 
 A stream of tokens has no text beside it. WordPiece marks the tokens that go on a word (##ing); any other tokenizer
 (byte-level BPE, SentencePiece, bytes, characters) gives tokens that spell themselves, and two neighbours belong to one
-word where a letter or digit ends the first and begins the second; a space belongs to the word behind it. In scripts that
-do not separate words, a word is whatever stands between two signs.
+word where a letter or digit ends the first and begins the second; a space belongs to the word behind it. In scripts
+that do not separate words, a word is whatever stands between two signs.
 """
 
 from __future__ import annotations
