@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from peft import PeftModel, TaskType, get_peft_model
+from peft import PeftConfig, PeftModel, TaskType, get_peft_model
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
@@ -62,10 +62,10 @@ def create_adapter(
         raise UserError(f"adapter {name!r} does not work on a base in {quantization}: take lora, or another base")
     if quantization is not None:
         prepare_quantized(model)
+    config = ADAPTERS[name].build(place, **settings)
+    _check_room(name, config, model)
     try:
-        return get_peft_model(model, ADAPTERS[name].build(place, **settings))
-    except UserError:
-        raise
+        return get_peft_model(model, config)
     except (KeyError, TypeError, ValueError) as error:  # peft's ways to say that it does not know the architecture
         raise UserError(
             f"adapter {name!r} does not fit {type(model).__name__}: {first_line(error)}; try lora"
@@ -78,6 +78,16 @@ def _check_task(name: str, task_type: str | None, tasks: Sequence[str] | None) -
         raise UserError(f"unknown task_type {task_type!r}{did_you_mean(task_type, known)} (known: {', '.join(known)})")
     if tasks is not None and task_type not in tasks:
         raise UserError(f"adapter {name!r} needs a task among {', '.join(tasks)}, got {task_type}; lora fits any")
+
+
+def _check_room(name: str, config: PeftConfig, model: PreTrainedModel) -> None:
+    """Refuse more tokens before the input than the model has positions for."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if config.is_prompt_learning and positions is not None and config.num_virtual_tokens >= positions:
+        raise UserError(
+            f"num_virtual_tokens of adapter {name!r} must be below the model's {positions} positions, got "
+            f"{config.num_virtual_tokens}"
+        )
 
 
 def _trained_whole(model: PreTrainedModel, new_weights: Sequence[str]) -> list[str]:

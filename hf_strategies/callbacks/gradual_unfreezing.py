@@ -120,7 +120,7 @@ def _check_host(args: TrainingArguments, model: nn.Module) -> None:
         raise UserError(f"{JOINS_AFTER}: gradual unfreezing needs whole weights on each rank: one process, or DDP")
     finds_unused = args.ddp_find_unused_parameters
     if finds_unused is None:
-        finds_unused = not getattr(model, "is_gradient_checkpointing", False)
+        finds_unused = not any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
     if args.parallel_mode == ParallelMode.DISTRIBUTED and not finds_unused:
         raise UserError(
             "gradual unfreezing under DDP needs ddp_find_unused_parameters (gradient checkpointing turns it off), or "

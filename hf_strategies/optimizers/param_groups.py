@@ -99,6 +99,7 @@ class _Roles:
         by_depth = [name for name in ("layerwise_lr_decay", "unfreeze_every") if getattr(spec, name) is not None]
         if by_depth:
             self.depths, self.output = layer_depths(model, needed_by=by_depth[0], instead="give rules instead")
+        self.highest = min(map(self._depth_below, self.trainable), default=0) if spec.unfreeze_every else 0
         if spec.lora_plus_ratio is not None and not any(map(self._is_lora_b, self.trainable)):
             raise UserError(f"lora_plus_ratio finds no trainable LoRA factor {LORA_B} in {type(model).__name__}")
 
@@ -138,8 +139,12 @@ class _Roles:
         """Return when a parameter joins, as its group keeps it; nothing where it trains from the start."""
         if self.spec.unfreeze_every is None:
             return {}
-        intervals = self.output - self.depths[self.trainable[name]] - self.spec.unfrozen_at_start
-        return {"joins_after": [intervals, self.spec.unfreeze_every]} if intervals > 0 else {}
+        intervals = self._depth_below(name) - self.highest  # something trains at once
+        return {"joins_after": [intervals, self.spec.unfreeze_every]} if intervals else {}
+
+    def _depth_below(self, name: str) -> int:
+        """Return how far a parameter stands below what trains from the start."""
+        return max(self.output - self.depths[self.trainable[name]] - self.spec.unfrozen_at_start, 0)
 
     def label(self, name: str) -> str:
         """Say in a few words what a parameter is and what sets it apart."""

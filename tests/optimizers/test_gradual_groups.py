@@ -1,6 +1,7 @@
 """Groups of parameters that join a run late, from the top of the model to its embeddings."""
 
 import pytest
+from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, LlamaConfig, LlamaForCausalLM
 
@@ -63,6 +64,14 @@ def test_the_first_group_whose_rate_is_logged_trains_from_the_start():
     optimizer = create_optimizer("muon", classifier(), lr=1e-3, param_groups={"unfreeze_every": 10})
     assert "joins_after" not in optimizer.param_groups[0]
     assert any("joins_after" in group for group in optimizer.param_groups)
+
+
+def test_what_trains_at_all_trains_from_the_start_where_nothing_above_does():
+    model = LlamaForCausalLM(LlamaConfig(**SIZES))
+    model = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM"))
+    optimizer = create_optimizer("adamw", model, lr=1e-3, param_groups={"unfreeze_every": 10})
+    waiting = {group["name"]: group.get("joins_after", [0])[0] for group in optimizer.param_groups}
+    assert waiting == {"block 2 weights": 0, "block 1 weights": 1, "block 0 weights": 2}
 
 
 def test_a_head_that_shares_the_embedding_joins_last():
