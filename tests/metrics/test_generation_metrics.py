@@ -10,10 +10,13 @@ from hf_strategies.metrics.generation import bleu, chrf, exact_match, normalize_
 
 @pytest.fixture
 def written(real_data):
-    """Lines of a play with every fifth word lost, and the lines as they were."""
+    """Lines of a play with a fifth of their words lost and others in another form, and the lines as they were."""
     lines = [line for line in real_data("tinyshakespeare/input.txt").read_text().splitlines() if len(line) > 30][:40]
     draw = random.Random(0)
-    return [" ".join(word for word in line.split() if draw.random() > 0.2) for line in lines], lines
+    forms = [str, str.upper, "{}s".format]
+    return [
+        " ".join(draw.choice(forms)(word) for word in line.split() if draw.random() > 0.2) for line in lines
+    ], lines
 
 
 def test_whole_sets_are_scored_as_sacrebleu_does(written):
