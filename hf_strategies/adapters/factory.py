@@ -62,6 +62,8 @@ def create_adapter(
         raise UserError(f"adapter {name!r} does not work on a base in {quantization}: take lora, or another base")
     if quantization is not None:
         prepare_quantized(model)
+    if not facts.get("recomputes", True):
+        model.supports_gradient_checkpointing = False  # the host then refuses it, where it would train nothing
     config = ADAPTERS[name].build(place, **settings)
     _check_room(name, config, model)
     try:

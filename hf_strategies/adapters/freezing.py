@@ -38,11 +38,15 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> list[str]:
     return list(frozen)
 
 
-def linear_probe(model: PreTrainedModel) -> list[str]:
-    """Freeze all of a model but its head.
+def linear_probe(model: PreTrainedModel, new_weights: Sequence[str] = ()) -> list[str]:
+    """Freeze all of a model but its head, and what no checkpoint gave: a random pooler is no probe.
+
+    Args:
+        model: A model of the host's.
+        new_weights: Names of parameters that were initialised anew, such as `missing_keys` of the loading.
 
     Returns:
-        The names of the head's modules.
+        The names of the parameters that train.
 
     Raises:
         UserError: It has none: it predicts tokens with what was pretrained.
@@ -50,7 +54,6 @@ def linear_probe(model: PreTrainedModel) -> list[str]:
     heads = head_names(model)
     if not heads:
         raise UserError(f"a linear probe trains the head that a task adds, and {type(model).__name__} has none")
-    model.requires_grad_(False)
-    for head in heads:
-        model.get_submodule(head).requires_grad_(True)
-    return heads
+    for name, param in model.named_parameters():
+        param.requires_grad_(name in new_weights or name.startswith(tuple(f"{head}." for head in heads)))
+    return [name for name, param in model.named_parameters() if param.requires_grad]

@@ -5,7 +5,8 @@ facts: `hyperparameters` are what a user may set; `adapts` says what is adapted:
 attention and feed-forward layers, or, by tokens put before it, the "input" (of `tasks` alone); `merges` tells whether
 it can become part of the weights; `unfit_bases` are the quantizations that it does not work on. Its learning rate is
 `lr_ratio` times that of full fine-tuning, or `lr` whatever that is, and `lr_source` says who found that.
-`param_groups` are settings of the optimizer that belong to it, `callback` the name of one that it needs.
+`param_groups` are settings of the optimizer that belong to it, `callback` the name of one that it needs; `recomputes`
+is false where gradient checkpointing would lose it.
 
 A quantization's builder takes a `BasePlan` and returns a config of the host's; `package` and `extra` are what must be
 installed.
@@ -109,6 +110,7 @@ ADAPTERS.add(
     hyperparameters=("num_virtual_tokens",),
     adapts="input",
     tasks=(*PROMPTED_TASKS, "TOKEN_CLS"),
+    recomputes=False,
     merges=False,
     lr=1e-2,
     lr_source="T-Few's comparison, https://github.com/r-three/t-few",

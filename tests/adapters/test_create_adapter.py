@@ -142,6 +142,16 @@ def test_what_does_not_fit_is_refused_in_a_line(name, architecture, arguments, c
     assert "\n" not in str(caught.value)
 
 
+def test_gradient_checkpointing_which_would_lose_a_prefix_is_refused(tiny_model):
+    model = create_adapter("prefix_tuning", tiny_model("bert"), task_type="SEQ_CLS")
+    with pytest.raises(ValueError, match="BertForSequenceClassification does not support"):
+        model.gradient_checkpointing_enable()
+    model = tiny_model("bert")
+    model.gradient_checkpointing_enable()
+    with pytest.raises(UserError, match=r"does not fit Bert.*: .*does not work with gradient checkpointing"):
+        create_adapter("prefix_tuning", model, task_type="SEQ_CLS")
+
+
 def test_one_adapter_is_not_put_on_another(tiny_model):
     model = create_adapter("lora", tiny_model("llama"), task_type="CAUSAL_LM")
     with pytest.raises(UserError, match="adapter 'ia3' needs a bare model, got one with an adapter: merge that first"):

@@ -41,8 +41,14 @@ def test_a_pattern_that_does_not_fit_is_refused_and_freezes_nothing(patterns, co
 )
 def test_a_linear_probe_trains_the_head_alone(architecture, heads, tiny_model):
     model = tiny_model(architecture)
-    assert linear_probe(model) == heads
+    assert set(linear_probe(model)) == trained(model)
     assert {name.split(".")[0] for name in trained(model)} == set(heads)
+
+
+def test_a_probe_looks_through_no_random_pooler(tiny_model):
+    model = tiny_model("bert")
+    linear_probe(model, ["bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight"])
+    assert {name.rpartition(".")[0] for name in trained(model)} == {"classifier", "bert.pooler.dense"}
 
 
 def test_a_language_model_has_no_head_to_probe_with(tiny_model):
