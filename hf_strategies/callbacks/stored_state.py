@@ -9,8 +9,10 @@ from transformers.trainer_callback import ExportableState
 def stored_attributes(callback: ExportableState, state: TrainerState) -> dict[str, Any]:
     """Return the attributes of the only callback of its class, as the resumed checkpoint has them; none without one.
 
-    The host restores callbacks only under `restore_callback_states_from_checkpoint`.
+    The host restores callbacks only under `restore_callback_states_from_checkpoint`, and fails to save one that the
+    checkpoint did not know: that gets its place in `state` here.
     """
-    stored = state.stateful_callbacks.get(type(callback).__name__, {}) if state.global_step > 0 else {}
-    newest = stored[-1] if isinstance(stored, list) else stored
-    return newest.get("attributes", {})
+    name = type(callback).__name__
+    stored = state.stateful_callbacks.setdefault(name, [])
+    states = stored if isinstance(stored, list) else [stored]
+    return states[-1].get("attributes", {}) if states and state.global_step > 0 else {}

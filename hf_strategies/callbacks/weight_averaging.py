@@ -1,14 +1,14 @@
 """An average of the weights, in their place wherever weights are looked at."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.fsdp import FullyShardedDataParallel
+from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
 from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
@@ -68,6 +68,7 @@ class WeightAveragingCallback(TrainerCallback, ExportableState):
         self._averaged: dict[str, Tensor] = {}
         self._copies: dict[str, list[Tensor]] = {}
         self._training: dict[str, Tensor] | None = None  # the weights as they train, while their average is in place
+        self._sharded_modules: list[FSDPModule] = []
         self._is_driven = False
         self._checkpoint: Path | None = None
 
@@ -85,6 +86,12 @@ class WeightAveragingCallback(TrainerCallback, ExportableState):
         for copies in self._copies.values():
             yield from copies
 
+    def num_bytes(self, model: nn.Module) -> int:
+        """Count the bytes that a checkpoint of `model` takes more, over all ranks."""
+        averaged = _averaged_tensors(model).values()
+        copies = self.rule.num_copies
+        return sum(item.numel() * (item.element_size() + copies * max(4, item.element_size())) for item in averaged)
+
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Have the average in the weights' place inside, and what was there before back after."""
@@ -100,13 +107,12 @@ class WeightAveragingCallback(TrainerCallback, ExportableState):
         """Put the average in the place of the weights, where there is one and it is not there already."""
         if self.count and self._training is None:
             self._training = self._values()
-            self._show_average()
+            self._write(self._means())
 
-    @torch.no_grad()
     def take_out(self) -> None:
         """Put the weights back as they train, to the bit, where their average is in their place."""
-        for name, value in (self._training or {}).items():
-            local(self._averaged[name]).copy_(value)
+        if self._training is not None:
+            self._write(self._training.items())
         self._training = None
 
     def save(self, folder: Path, args: TrainingArguments) -> None:
@@ -137,7 +143,7 @@ class WeightAveragingCallback(TrainerCallback, ExportableState):
             )
         for name, target in targets.items():
             target.copy_(found[name])
-        self._show_average()
+        self._write(self._means())
         return True
 
     def on_train_begin(
@@ -152,6 +158,7 @@ class WeightAveragingCallback(TrainerCallback, ExportableState):
         _check_host(args, model, optimizer)
         self._training = None
         self._averaged = _averaged_tensors(model)
+        self._sharded_modules = [module for module in model.modules() if isinstance(module, FSDPModule)]
         self._copies = {name: self._new_copies(local(tensor)) for name, tensor in self._averaged.items()}
         self.count = 0
         if state.global_step > 0:
@@ -190,22 +197,21 @@ class WeightAveragingCallback(TrainerCallback, ExportableState):
     ) -> None:
         if self.count < 2:
             logger.warning("training ended with %d values in the average %r", self.count, self.average)
-        self._averaged, self._copies, self._training = {}, {}, None
+        self._averaged, self._copies, self._training, self._sharded_modules = {}, {}, None, []
         self._is_driven, self._checkpoint = False, None
 
     def _resume(self, args: TrainingArguments, state: TrainerState) -> None:
         folder = self._checkpoint or _own_checkpoint(args, state)
-        before = self._values()
+        before = {} if self._is_driven else self._values()
         known = stored_attributes(self, state)
         if not self.load(folder, args) and known.get("count"):
             raise UserError(
-                f"{averages_file(folder, self._rank(args))} is missing: the checkpoint's model is an average, and that "
-                f"file has the weights to train on; {MOVED}"
+                f"{averages_file(folder, self._rank(args))} is missing: the checkpoint's model is an average, the "
+                f"weights to train on are in that file; {MOVED}"
             )
         if not known:
             logger.warning("averaging begins at step %d: there is none in the checkpoint", state.global_step)
-        shown = (self._values(), self._training or before)
-        if not self._is_driven and not any(_are_equal(before, side) for side in shown):
+        if before and not any(_are_equal(before, side) for side in (self._values(), self._training or before)):
             raise UserError(f"{folder} is not the checkpoint that is resumed: {MOVED}")
 
     def _values(self) -> dict[str, Tensor]:
@@ -214,10 +220,16 @@ class WeightAveragingCallback(TrainerCallback, ExportableState):
             name: local(tensor).to(self.device or tensor.device, copy=True) for name, tensor in self._averaged.items()
         }
 
+    def _means(self) -> Iterator[tuple[str, Tensor]]:
+        for name, copies in self._copies.items():
+            yield name, self.rule.mean(copies, self.count)
+
     @torch.no_grad()
-    def _show_average(self) -> None:
-        for name, tensor in self._averaged.items():
-            local(tensor).copy_(self.rule.mean(self._copies[name], self.count))
+    def _write(self, values: Iterable[tuple[str, Tensor]]) -> None:
+        for module in self._sharded_modules:
+            module.reshard()  # what a forward pass without a backward pass has gathered, the next would use again
+        for name, value in values:
+            local(self._averaged[name]).copy_(value)
 
     def _stored(self, training: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return what a file holds, by its names there."""

@@ -136,6 +136,7 @@ def load_with_new_head(
     revision: str | None = None,
     trust_remote_code: bool = False,
     attn_implementation: str | None = None,
+    quantization_config: Any = None,
 ) -> tuple[PreTrainedModel, list[str]]:
     """Load a model for a task, which may have been trained for another.
 
@@ -149,6 +150,7 @@ def load_with_new_head(
         revision: Branch, tag or commit on the Hub.
         trust_remote_code: Run code that comes with it.
         attn_implementation: None takes the model's own.
+        quantization_config: How the host quantizes weights as it loads them; None not at all.
 
     Returns:
         The model, and the names of the weights that the checkpoint does not have, or has in another shape: they are
@@ -165,6 +167,7 @@ def load_with_new_head(
         trust_remote_code=trust_remote_code,
         attn_implementation=attn_implementation,
         ignore_mismatched_sizes=True,
+        **({} if quantization_config is None else {"quantization_config": quantization_config}),
     )
 
 

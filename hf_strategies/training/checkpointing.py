@@ -12,6 +12,7 @@ from torch import nn
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput
 
+from hf_strategies.callbacks.weight_averaging import WeightAveragingCallback
 from hf_strategies.checkpoints.publishing import DRAFTS, clear_drafts, is_write_error, publish, rotate
 from hf_strategies.checkpoints.space import check_space, checkpoint_bytes
 from hf_strategies.distributed.zero import full_shape
@@ -165,9 +166,11 @@ class CheckpointingMixin(Host):
             (full_shape(param), param.element_size(), param.requires_grad and optimized)
             for param in self.model.parameters()
         ]
+        callbacks = self.callback_handler.callbacks if optimized else []
+        averages = [item.num_bytes(self.model) for item in callbacks if isinstance(item, WeightAveragingCallback)]
         check_space(
             run,
-            size=checkpoint_bytes(params, state_bytes),
+            size=checkpoint_bytes(params, state_bytes) + sum(averages),
             limit=KEPT if self.args.save_total_limit is None else max(self.args.save_total_limit, KEPT),
             present=len(list(run.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))),
         )
