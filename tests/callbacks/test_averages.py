@@ -31,14 +31,18 @@ def taken(rule, **run_of):
 
 def test_the_decay_looks_back_over_a_tenth_of_the_run_until_it_is_reached():
     # (1 + n) / (10 + n), as TensorFlow's moving averages warm up
-    assert [ema_decay(count, 0.9) for count in (0, 1, 8, 80, 81, 1000)] == pytest.approx([0, 2 / 11, 0.5, 0.9, 0.9, 0.9])
+    assert [ema_decay(count, 0.9) for count in (0, 1, 8, 80, 81, 1000)] == pytest.approx(
+        [0, 2 / 11, 0.5, 0.9, 0.9, 0.9]
+    )
 
 
 def test_a_growing_decay_is_the_power_law_average_with_exponent_8():
     steps = torch.arange(1.0, 5001.0, dtype=torch.float64)
     mean_step = run(Ema(decay=0.9999), steps[:, None])[-1].item()
     weights = steps**8  # Karras et al. (2024), eq. 1
-    assert mean_step == pytest.approx((weights * steps).sum().item() / weights.sum().item(), rel=1e-3)  # 0.9 of the run
+    assert mean_step == pytest.approx(
+        (weights * steps).sum().item() / weights.sum().item(), rel=1e-3
+    )  # 0.9 of the run
 
 
 def test_ema_is_the_sum_of_products_of_decays():
@@ -52,7 +56,9 @@ def test_ema_is_the_sum_of_products_of_decays():
 
 
 def test_swa_is_the_mean_of_all_and_last_k_that_of_the_last():
-    for count, (all_of_them, last) in enumerate(zip(run(Swa(), VALUES), run(LastK(k=3), VALUES), strict=True), start=1):
+    for count, (all_of_them, last) in enumerate(
+        zip(run(Swa(), VALUES), run(LastK(k=3), VALUES), strict=True), start=1
+    ):
         torch.testing.assert_close(all_of_them, VALUES[:count].mean(dim=0))
         torch.testing.assert_close(last, VALUES[max(count - 3, 0) : count].mean(dim=0))
 
