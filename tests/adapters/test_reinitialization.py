@@ -1,6 +1,7 @@
 import pytest
 import torch
-from transformers import T5Config, T5ForConditionalGeneration
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from hf_strategies.adapters.factory import create_adapter
 from hf_strategies.adapters.reinitialization import reinitialize_top_blocks
@@ -53,12 +54,28 @@ def test_weights_are_drawn_as_the_model_draws_them(loaded):
     assert torch.equal(block.mlp.c_fc.bias, torch.zeros(32 * 2))
 
 
-def test_a_head_of_its_own_stays(tiny_model):
-    sizes = {"vocab_size": 64, "d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2}
-    model = T5ForConditionalGeneration(T5Config(**sizes, tie_word_embeddings=False))
-    head = model.lm_head.weight.clone()
-    assert reinitialize_top_blocks(model, 1) == ["decoder.block.1", "decoder.final_layer_norm"]
-    assert torch.equal(model.lm_head.weight, head)
+class WithoutABody(PreTrainedModel):
+    """A language model whose parts stand in it directly, as models of one's own do."""
+
+    config_class = PreTrainedConfig
+
+    def __init__(self, config) -> None:
+        super().__init__(config)
+        self.embedding = nn.Embedding(8, 4)
+        self.layers = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])
+        self.norm = nn.LayerNorm(4)
+        self.head = nn.Linear(4, 8)
+        self.post_init()
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.head
+
+
+def test_what_predicts_tokens_stays():
+    model = WithoutABody(PreTrainedConfig())
+    head = model.head.weight.clone()
+    assert reinitialize_top_blocks(model, 1) == ["layers.1", "norm"]
+    assert torch.equal(model.head.weight, head)
 
 
 @pytest.mark.parametrize("num_blocks", [0, 3, -1])

@@ -151,8 +151,9 @@ def test_what_the_user_froze_stays_frozen(train, model):
     assert torch.equal(model.bert.pooler.dense.weight, before)
 
 
-def test_groups_that_the_run_does_not_reach_are_named(train, caplog):
+def test_groups_that_the_run_does_not_reach_are_named_and_given_back(train, model, caplog):
     train(every=4)
+    assert all(param.requires_grad for param in model.parameters())
     (warning,) = [record.getMessage() for record in caplog.records if "end before these join" in record.getMessage()]
     assert warning.startswith("the run's 8 updates end before these join: ")
     assert "input embeddings" in warning

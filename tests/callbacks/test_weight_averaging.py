@@ -1,4 +1,4 @@
-"""Averaged weights in real runs, in a plain Trainer and in StrategyTrainer: evaluated, saved, resumed, undisturbing."""
+"""Averaged weights in real runs, in a plain Trainer and in StrategyTrainer: evaluated, saved, resumed."""
 
 import copy
 import logging
@@ -353,7 +353,7 @@ def test_an_optimizer_that_averages_by_itself_is_refused(tiny_lm, token_rows, ar
         optimizer_cls_and_kwargs=factory,
         callbacks=[WeightAveragingCallback()],
     )
-    with pytest.raises(UserError, match="AdamWScheduleFree.* averages the weights by itself"):
+    with pytest.raises(UserError, match=r"AdamWScheduleFree.* averages the weights by itself"):
         trainer.train()
 
 
