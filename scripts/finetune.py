@@ -2,7 +2,7 @@
 
 accelerate launch scripts/finetune.py --task image-classification
     train a small vision transformer on handwritten digits: about two minutes on two cores, nothing to download
-accelerate launch scripts/finetune.py --task text-classification --model_name_or_path bert-base-cased --dataset_name imdb
+accelerate launch scripts/finetune.py --task text-classification --model_name_or_path bert-base-cased --dataset_name trec
     a data set of the Hub; the recipe is chosen by its size and the model's, and said
 accelerate launch scripts/finetune.py small_data --task text-classification --model_name_or_path runs/pretrain-1 \\
     --train_file questions.csv --text_column question --label_column type

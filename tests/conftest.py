@@ -1,4 +1,6 @@
 import os
+import resource
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,22 @@ def arguments(tmp_path):
         return TrainingArguments(**{"output_dir": tmp_path / "out", **settings, **changes})
 
     return build
+
+
+@pytest.fixture
+def no_file_above():
+    """Let no file become larger than so many bytes, within a `with`: a full disk, as far as a program can tell."""
+
+    @contextmanager
+    def limit(size: int):
+        unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, unlimited[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+
+    return limit
 
 
 @pytest.fixture

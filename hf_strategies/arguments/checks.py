@@ -1,7 +1,7 @@
 """What can be wrong with settings that are well formed: found before torch is imported, all of it at once."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from hf_strategies.arguments.quantities import parse_batch_size
 from hf_strategies.arguments.schedule_checks import refused, schedule_problems
 from hf_strategies.arguments.tuning_checks import tuning_problems
 from hf_strategies.arguments.tuning_topics import FINETUNE
+from hf_strategies.errors import did_you_mean
 from hf_strategies.models import ARCHITECTURES, resolve_sizes
 from hf_strategies.objectives import OBJECTIVES
 from hf_strategies.optimizers import OPTIMIZERS, check_group_settings, check_optimizer_settings
@@ -69,7 +70,7 @@ RANGES: dict[str, Rule] = {
     "max_hours": POSITIVE,
     "save_minutes": POSITIVE,
     "save_at_steps": (
-        lambda steps: all(step.isdigit() and int(step) for step in steps),
+        lambda steps: all(step.isdecimal() and int(step) for step in steps),
         "whole numbers of at least 1",
     ),
     "hang_timeout": POSITIVE,
@@ -87,10 +88,15 @@ RANGES: dict[str, Rule] = {
 # Fields of a config that are settings: by name.
 OWN_SETTINGS = {name: name for name in (*SIZES, "vocab_size")} | {"max_position_embeddings": "max_seq_length"}
 
+FIXED_BY_WEIGHTS = (
+    "architecture", *SIZES, "vocab_size", "tokenizer", "tokenizer_name", "model_name_or_path", "optimizer", "optim",
+)  # fmt: skip
+
 COMPUTED_HERE = {
     "prediction_loss_only": "it computes perplexity and bits per byte from predictions",
     "batch_eval_metrics": "it sums over the whole evaluation set",
     "do_predict": "it trains and evaluates",
+    "save_only_model": "a run could not go on from its checkpoints",
 }
 
 
@@ -179,6 +185,23 @@ def _decay_problems(values: dict[str, Value]) -> Iterator[str]:
     if 1 <= base * decay.value < math.inf:
         times = "" if is_independent else f" times a learning rate of {base:g}"
         yield f"{decay.where}: weight_decay must take less than all of a weight in a step, got {decay.value:g}{times}"
+
+
+def change_problems(values: dict[str, Value], known: Collection[str]) -> Iterator[str]:
+    """Refuse to allow changes of what is no setting, or of what a checkpoint's weights depend on.
+
+    Args:
+        values: What was set.
+        known: Every setting's name.
+    """
+    allowed = values.get("allow_change")
+    if allowed is None:
+        return
+    for name in allowed.value or ():
+        if name in FIXED_BY_WEIGHTS:
+            yield f"{allowed.where}: {name} cannot change: the checkpoint's weights or optimizer would not fit"
+        elif name not in (*known, "data"):
+            yield f"{allowed.where}: there is no setting {name!r} to change{did_you_mean(name, [*known, 'data'])}"
 
 
 def _combinations(values: dict[str, Value]) -> Iterator[str]:

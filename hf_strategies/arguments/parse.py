@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from hf_strategies.arguments.checks import find_problems
+from hf_strategies.arguments.checks import change_problems, find_problems
 from hf_strategies.arguments.cooldown import cooldown_problems, read_trunk
 from hf_strategies.arguments.help import help_text
 from hf_strategies.arguments.host import host_settings
@@ -118,7 +118,7 @@ def parse_arguments(
             problems.append(f"{named}: a cooldown stands on the settings of its trunk, not on a recipe")
         layers[0] = trunk
     merged, notes = merge([*layers, flags], settings, problems)
-    problems += [*find_problems(merged, job), *cooldown_problems(merged, trunk)]
+    problems += [*find_problems(merged, job), *change_problems(merged, settings), *cooldown_problems(merged, trunk)]
     if problems:
         raise UserError("\n".join(problems))
 

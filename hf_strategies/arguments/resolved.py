@@ -1,5 +1,7 @@
 """`resolved_config.yaml`: the settings a run was made with, so that it can be made again, and recognised."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ NOT_IDENTITY = {
     "output_dir", "resume_from_checkpoint", "run_name", "report_to", "project", "disable_tqdm", "log_level",
     "log_level_replica", "push_to_hub", "hub_model_id", "hub_token", "hub_private_repo", "hub_strategy",
     "preprocessing_num_workers", "use_cpu", "debug", "allow_change", "max_hours", "save_minutes", "save_at_steps",
-    "hang_timeout",
+    "hang_timeout", "save_total_limit",
 }  # fmt: skip
 SECRET = {"hub_token"}
 
@@ -57,9 +59,15 @@ def read_resolved(folder: Path) -> dict[str, Any] | None:
     return {name: written.value for name, written in read_yaml(path, str(path)).values.items()}
 
 
-def differences(earlier: dict[str, Any], arguments: Arguments) -> dict[str, str]:
+def identity_settings(arguments: Arguments) -> dict[str, Any]:
+    """Every setting that changes what a run computes, by name, as JSON writes and reads it back."""
+    settings = resolved_settings(arguments)
+    return json.loads(json.dumps({name: value for name, value in settings.items() if name not in NOT_IDENTITY}))
+
+
+def differences(earlier: Mapping[str, Any], arguments: Arguments) -> dict[str, str]:
     """Say in which settings a run differs from an earlier one, by name, of those that change what it computes."""
-    now = {"recipe": arguments.recipe, **resolved_settings(arguments)}
+    now = identity_settings(arguments)
     names = [name for name in {**earlier, **now} if name not in NOT_IDENTITY | {"recipe"}]
     return {
         name: f"{name}: {earlier.get(name)!r} there, {now.get(name)!r} here"

@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_strategies.optimizers.group_table import describe_param_groups
 from hf_strategies.reports.events import EventLog
@@ -18,6 +19,7 @@ class EventLogCallback(TrainerCallback):
     so that the file in the end is the uninterrupted run's, times and a "run" event for each resumption aside. The
     "end" event, with Trainer's closing summary, is written by a run that came to its last step or was stopped early by
     a callback; one that was interrupted leaves none. It stands before other callbacks that write to the same file.
+    Once training has begun, a full disk is told and waited for.
 
     Args:
         path: The file; its folder is made where it is missing.
@@ -73,7 +75,10 @@ class EventLogCallback(TrainerCallback):
             self.append("log", state, **values)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self.append("save", state)
+        checkpoint = Path(args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
+        # A trainer that outlives a full disk comes here without one; trials of a search have folders of their own.
+        if checkpoint.is_dir() or state.is_hyper_param_search:
+            self.append("save", state)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

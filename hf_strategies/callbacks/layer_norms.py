@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.distributed.tensor import DTensor
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import IntervalStrategy, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_strategies.errors import UserError
 
@@ -21,11 +22,13 @@ class LayerNormsCallback(TrainerCallback):
 
     A layer is a numbered block; what stands outside of them (embeddings, head, last norm) goes by its module's name.
     They are of the one update that a log ends with: only then anything is computed, and for its duration a copy of
-    the weights is kept. The gradient is that which the optimizer sees, after clipping. StrategyTrainer sends them to
-    every reporter. Works on whole weights, DDP and FSDP2.
+    the weights is kept; a log at an epoch's end has none, since nobody knows which update that will be. The gradient
+    is that which the optimizer sees, after clipping. StrategyTrainer sends them to every reporter; under a plain
+    Trainer they are in `state.log_history` only. Works on whole weights, DDP and FSDP2.
 
     Raises:
-        UserError: When training begins: DeepSpeed has stepped, and dropped its gradients, before it lets anyone look.
+        UserError: When training begins: DeepSpeed has stepped, and dropped its gradients, before it lets anyone look;
+            FSDP1 has flattened them.
     """
 
     def __init__(self) -> None:
@@ -33,16 +36,18 @@ class LayerNormsCallback(TrainerCallback):
         self._weights: list[Tensor] = []
 
     def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **kwargs: Any
     ) -> None:
         if args.deepspeed is not None or getattr(args, "deepspeed_plugin", None) is not None:
             raise UserError("layer norms cannot be seen under DeepSpeed: leave LayerNormsCallback out")
+        if isinstance(model, FullyShardedDataParallel):
+            raise UserError("layer norms cannot be seen under FSDP1: use FSDP2, or leave LayerNormsCallback out")
 
     @torch.no_grad()
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **kwargs: Any
     ) -> None:
-        self._weights = []
+        self._norms, self._weights = {}, []
         if not _logs_next(args, state):
             return
         params = [(name, param) for name, param in model.named_parameters() if param.requires_grad]
@@ -61,6 +66,17 @@ class LayerNormsCallback(TrainerCallback):
             moved = ((name, param - before) for (name, param), before in zip(params, self._weights, strict=True))
             self._norms["update"] = _by_layer(moved)
             self._weights = []
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if logs and "loss" in logs:
+            state.log_history[-1].update(self.metrics())  # none where StrategyTrainer has asked for them
 
     def metrics(self) -> dict[str, float]:
         """Return the norms of the update that this log ends with."""
@@ -92,4 +108,5 @@ def _by_layer(tensors: Any) -> Norms:
 
 def _logs_next(args: TrainingArguments, state: TrainerState) -> bool:
     step = state.global_step + 1
-    return (step == 1 and args.logging_first_step) or (state.logging_steps > 0 and step % state.logging_steps == 0)
+    by_steps = args.logging_strategy == IntervalStrategy.STEPS and state.logging_steps > 0
+    return (step == 1 and args.logging_first_step) or (by_steps and step % state.logging_steps == 0)

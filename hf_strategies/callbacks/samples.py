@@ -144,7 +144,7 @@ class SamplePrinterCallback(TrainerCallback):
         self.generates = answer is None
         self.at_evaluations = at_evaluations
         self.tokenizer = tokenizer
-        self.event_log = event_log
+        self._events = None if event_log is None else EventLog(Path(event_log))
         self._said_why = False
 
     def on_train_begin(
@@ -177,12 +177,12 @@ class SamplePrinterCallback(TrainerCallback):
         print(f"samples at step {state.global_step}")
         width, encoding = shutil.get_terminal_size((119, 24)).columns, sys.stdout.encoding or "utf-8"
         print("\n\n".join(format_sample(sample, width=width, encoding=encoding) for sample in samples), flush=True)
-        if self.event_log is not None:
+        if self._events is not None:
             records = [
                 {name: text for name, text in asdict(sample).items() if text or name != "reference"}
                 for sample in samples
             ]
-            EventLog(Path(self.event_log)).append("samples", step=state.global_step, samples=records)
+            self._events.append("samples", step=state.global_step, samples=records)
 
     def _generate(self, model: Any, tokenizer: PreTrainedTokenizerBase | None) -> list[Sample]:
         if tokenizer is None or (self.generates and not getattr(model, "can_generate", lambda: False)()):

@@ -5,6 +5,7 @@ seen, the ranks, and, once that is known, whether the run went well after it (`h
 when `damages` finds nothing.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -19,6 +20,10 @@ FILE_NAME = "manifest.json"
 FORMAT = 1
 THREADS = 4  # hashing and syncing leave the interpreter's lock alone; a disk seldom serves more at once
 PIECE = 1 << 20  # bytes read at once: the digest of a file of any size takes this much memory
+
+
+class DamagedManifestError(UserError):
+    """A manifest is not one any more."""
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
@@ -44,17 +49,22 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     """Read what a checkpoint's manifest says; None where there is none.
 
     Raises:
-        UserError: It is damaged, or written by a newer version.
+        DamagedManifestError: It is damaged.
+        UserError: It cannot be read, or a newer version has written it: nobody can say.
     """
     path = folder / FILE_NAME
     if not path.is_file():
         return None
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+    try:
+        stored = json.loads(text)
         files = {name: (int(item["size"]), str(item["sha256"])) for name, item in stored["files"].items()}
         version = int(stored["format"])
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{path}: damaged ({first_line(error)})") from error
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise DamagedManifestError(f"{path}: damaged ({first_line(error)})") from error
     if version > FORMAT:
         raise UserError(f"{path}: of format {version}, expected at most {FORMAT}: update hf_strategies to read it")
     return {**stored, "files": files}
@@ -69,18 +79,25 @@ def mark_health(folder: Path, *, healthy: bool) -> None:
 def damages(folder: Path) -> list[str]:
     """List every way in which a folder is not what its manifest says; nothing for a whole checkpoint.
 
-    Reads every byte: about a second per gigabyte and thread. Files that the manifest does not know do no harm: nothing
-    loads a file because it lies there.
+    Reads every byte: about a second per gigabyte and thread. Files that the manifest does not know are not looked at.
+
+    Raises:
+        UserError: It cannot be told whether the folder is whole: a file cannot be read, or a newer version wrote it.
     """
     try:
         manifest = read_manifest(folder)
-    except UserError as error:
+    except DamagedManifestError as error:
         return [str(error)]
     if manifest is None:
         return [f"{folder}: has no {FILE_NAME}"]
     with ThreadPoolExecutor(THREADS) as pool:
         found = pool.map(lambda item: _damage(folder / item[0], *item[1]), manifest["files"].items())
         return [said for said in found if said]
+
+
+def has_its_files(folder: Path, manifest: Mapping[str, Any]) -> bool:
+    """Tell whether all files that a manifest names are there at their sizes: all that can be said without reading."""
+    return not any(_damage(folder / name, size, None) for name, (size, _) in manifest["files"].items())
 
 
 def files_in(folder: Path) -> list[str]:
@@ -113,11 +130,16 @@ def sync_folder(folder: Path) -> None:
 def _write(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Put a manifest in place in one move."""
     written = folder / f".{FILE_NAME}.tmp"
-    with written.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(manifest, indent=1) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    written.replace(folder / FILE_NAME)
+    try:
+        with written.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(manifest, indent=1) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        written.replace(folder / FILE_NAME)
+    except OSError:
+        with contextlib.suppress(OSError):
+            written.unlink()
+        raise
 
 
 def _sync_and_hash(path: Path) -> tuple[int, str]:
@@ -127,18 +149,20 @@ def _sync_and_hash(path: Path) -> tuple[int, str]:
         return file.tell(), digest
 
 
-def _damage(path: Path, size: int, sha256: str) -> str:
-    """Say what is wrong with one file, or nothing; its size is looked at first, since that costs no reading."""
+def _damage(path: Path, size: int, sha256: str | None) -> str:
+    """Say what is wrong with one file, or nothing; its content is looked at last, and only for a digest."""
     try:
         found = path.stat().st_size
         if found != size:
             return f"{path}: {found:,} bytes, expected {size:,}"
+        if sha256 is None:
+            return ""
         with path.open("rb") as file:
             return "" if _digest(file) == sha256 else f"{path}: its content has changed since it was saved"
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return f"{path}: missing"
     except OSError as error:
-        return f"{path}: cannot be read: {error.strerror or error}"
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def _digest(file: Any) -> str:

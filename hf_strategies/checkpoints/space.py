@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from hf_strategies.checkpoints.rotation import most_kept
 from hf_strategies.errors import UserError
 
 ADAM_BYTES = 8  # per parameter: two buffers in float32, where an optimizer does not say what it keeps
@@ -31,13 +32,16 @@ def checkpoint_bytes(
     return total
 
 
-def check_space(folder: Path, *, size: int, limit: int, present: int = 0, free: int | None = None) -> None:
+def check_space(
+    folder: Path, *, size: int, limit: int | None, keeps_best: bool = False, present: int = 0, free: int | None = None
+) -> None:
     """Refuse a run whose checkpoints will not fit: those it keeps, and one more while it is written.
 
     Args:
         folder: Where they go; it exists.
         size: Bytes of one.
-        limit: How many are kept.
+        limit: How many are kept; None keeps all, and asks for the space of as many as there must be.
+        keeps_best: Whether the best of them is kept besides the newest.
         present: How many are there already.
         free: Bytes free on the disk; None looks.
 
@@ -45,11 +49,13 @@ def check_space(folder: Path, *, size: int, limit: int, present: int = 0, free: 
         UserError: They do not fit.
     """
     available = shutil.disk_usage(folder).free if free is None else free
-    count = max(limit + 1 - present, 1)
+    kept = most_kept(limit, keeps_best=keeps_best)
+    count = max(kept + 1 - present, 1)
     if count * size > available:
+        lower = f"lower save_total_limit (now {limit}), " if kept > most_kept(None, keeps_best=keeps_best) else ""
         raise UserError(
             f"{count} more checkpoints of about {_gigabytes(size)} need {_gigabytes(count * size)}, and {folder} has "
-            f"{_gigabytes(available)} free: lower save_total_limit (now {limit}), or choose another output_dir"
+            f"{_gigabytes(available)} free: {lower}free some, or choose another output_dir"
         )
 
 

@@ -53,7 +53,7 @@ def hub_blobs(root: Path) -> Path:
 def _index_dangers(index: Path) -> Iterator[str]:
     try:
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         yield f"{index.name} cannot be read ({first_line(error)})"
         return
     for name in sorted(map(str, names)):
@@ -70,6 +70,6 @@ def _leaves(name: str) -> bool:
 def _asks_for_code(config: Path) -> bool:
     try:
         stored = json.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False  # whoever loads it says what is wrong
     return isinstance(stored, dict) and bool(stored.get("auto_map"))

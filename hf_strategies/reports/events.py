@@ -8,8 +8,9 @@ Every line has `event` (its kind), `step` (optimizer updates done), `time` (UTC,
     eval     eval_loss, eval_bits_per_byte, ...
     samples  samples: a list of {prompt, completion} and, where the text goes on in the data, reference
     save     a checkpoint was written
-    guard    update `step` was not taken; action ("skip", "rollback", "stop"), reason, loss, grad_norm, epoch, examples
-             (indices, where their order is ours), and for "rollback" returned_to, the step whose weights are back
+    guard    update `step` was not taken; action ("skip", "rollback", "stop", or "adapt": what is usual is learned anew
+             from here on), reason, loss, grad_norm, epoch, examples (indices, where their order is ours), and for
+             "rollback" returned_to, the step whose weights are back
     broken   a training sample could not be loaded: index, reason, epoch, position, replaced_by
     worker   the data loader was restarted after a worker died: batches (of the epoch before it), reason
     request  from outside, by: SAVE (a checkpoint), or what stopped the run: STOP, max_hours, SIGTERM, ...
@@ -29,7 +30,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from hf_strategies.errors import UserError
+from hf_strategies.errors import UserError, first_line
 
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -39,8 +40,9 @@ Event = dict[str, Any]
 class EventLog:
     """Append-only log of one run; one process at a time writes to it.
 
-    A line that an earlier process left unfinished is dropped when the log is opened, so that the next one does not
+    A line that an earlier process left unfinished is dropped before the first that this one writes, which would
     continue it. The file is opened for each line: it costs some tens of microseconds, and leaves nothing to close.
+    Lines that a full disk does not take are kept, and written before the next one that it does.
 
     Args:
         path: The file; it and its folder are made when they are missing.
@@ -48,10 +50,8 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b") as file:
-            file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)
+        self._is_ready = self._is_failing = False
+        self._unwritten = b""
 
     def append(self, kind: str, *, step: int, **values: Any) -> None:
         """Write one event and hand it to the operating system before returning.
@@ -63,14 +63,35 @@ class EventLog:
                 anything else, what `str` makes of it.
         """
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(_line({"event": kind, "step": step, "time": now, **values}))
+        self._unwritten += _line({"event": kind, "step": step, "time": now, **values}).encode("utf-8", "replace")
+        try:
+            if not self._is_ready:
+                self._drop_unfinished()
+            _append_all(self.path, self._unwritten)
+        except OSError as error:
+            if not self._is_failing:
+                print(f"WARNING   {self.path} takes no more, events wait in memory: {first_line(error)}", flush=True)
+            self._is_failing = True
+        else:
+            self._unwritten, self._is_failing = b"", False
+
+    def _drop_unfinished(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a+b") as file:
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+        self._is_ready = True
 
     def truncate_after(self, step: int) -> None:
         """Forget what happened after `step`, and any end: a run that resumes there will live through it again.
 
         The file is replaced in one move; whoever reads it sees the old one or the new one.
+
+        Raises:
+            OSError: It cannot be written.
         """
+        if not self.path.is_file():
+            return
         shorter = self.path.with_name(f"{self.path.name}.tmp")
         kept = [event for event in read_events(self.path) if event["step"] <= step and event["event"] != "end"]
         with shorter.open("w", encoding="utf-8") as file:
@@ -96,6 +117,22 @@ def read_events(path: Path) -> list[Event]:
             raise UserError(f"{path}:{number}: expected an event as JSON, got {line[:60]!r}") from error
         events.append({name: _read_value(value) for name, value in event.items()})
     return events
+
+
+def _append_all(path: Path, text: bytes) -> None:
+    """Add all of a text to a file, or nothing.
+
+    Raises:
+        OSError: It cannot be written; the file is as it was.
+    """
+    with path.open("ab", buffering=0) as file:
+        end = file.seek(0, os.SEEK_END)
+        try:
+            while text:
+                text = text[file.write(text) :]
+        except OSError:
+            file.truncate(end)
+            raise
 
 
 def _line(event: Event) -> str:

@@ -5,6 +5,11 @@ from collections.abc import Sequence
 from hf_strategies.reports.events import Event
 
 MOST = 50  # a run that went wrong for longer has its files
+DID = {
+    "skip": "skipped",
+    "stop": "training stopped",
+    "adapt": "skipped as the last of its kind: the weights are fine, so the data have changed",
+}
 
 
 def guard_lines(events: Sequence[Event]) -> list[str]:
@@ -15,7 +20,7 @@ def guard_lines(events: Sequence[Event]) -> list[str]:
 
 
 def _line(event: Event) -> str:
-    did = {"skip": "skipped", "stop": "training stopped"}.get(event["action"])
+    did = DID.get(event["action"])
     back = event.get("returned_to")
     did = did or ("nothing to go back to" if back is None else f"back to the state after update {back:,}")
     return f"Update {event['step']:,}: {event['reason']}; {did}. Replay it from incident-{event['step']}.json"

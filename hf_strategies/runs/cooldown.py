@@ -10,7 +10,7 @@ import torch
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.batch import tokens_per_update
 from hf_strategies.arguments.cooldown import read_trunk_state
-from hf_strategies.errors import UserError
+from hf_strategies.errors import UserError, first_line
 from hf_strategies.schedulers import RunScale
 from hf_strategies.schedulers.lengths import UNKNOWN
 
@@ -78,7 +78,10 @@ def read_factor(checkpoint: Path) -> float:
     path = checkpoint / "scheduler.pt"
     if not path.is_file():
         raise UserError(f"cooldown_from: {path} is missing: the checkpoint does not say where its schedule stood")
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch has many words for a damaged file, and for one that would run code
+        raise UserError(f"cooldown_from: {path} is damaged, or would run code: {first_line(error)[:100]}") from error
     if not {"base_lrs", "_last_lr"} <= state.keys():
         raise UserError("cooldown_from: the trunk's schedule follows a metric: it has no rate to fall from by updates")
     factors = [float(now) / float(base) for now, base in zip(state["_last_lr"], state["base_lrs"]) if base > 0]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import transformers
@@ -10,20 +11,18 @@ from transformers import TrainingArguments, set_seed
 
 from hf_strategies.adapters.merging import merge_adapter
 from hf_strategies.arguments import Arguments
-from hf_strategies.arguments.resolved import FILE_NAME, write_resolved
+from hf_strategies.arguments.resolved import FILE_NAME, identity_settings, write_resolved
 from hf_strategies.arguments.topics import trains
 from hf_strategies.data.labelled import Sides
 from hf_strategies.data.sources import DataSource
-from hf_strategies.distributed.process_group import leave_process_group
 from hf_strategies.distributed.ranks import is_main_process
 from hf_strategies.errors import UserError
 from hf_strategies.reports import format_count
 from hf_strategies.runs import startup
-from hf_strategies.runs.agreement import decide_together
 from hf_strategies.runs.augmenting import build_augmentation
+from hf_strategies.runs.job import check_same_data, push, refuse_to_finish, run_in_folder, say, train
 from hf_strategies.runs.language_model import check_trusted
-from hf_strategies.runs.output_folder import OutputFolder, open_output_folder, write_results
-from hf_strategies.runs.pretraining import push, refuse_to_finish, report_finished, say, train
+from hf_strategies.runs.output_folder import OutputFolder, write_results
 from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
 from hf_strategies.runs.recipe_choice import JobFacts, choose_recipe, too_little_data
 from hf_strategies.runs.results import closing_table, record_run, write_reports
@@ -89,19 +88,7 @@ def finetune(arguments: Arguments, stand_on: Callable[[str], Arguments] | None) 
         greater_is_better=job.task.greater_is_better,
         generates=job.task.head == "seq2seq",
     )
-    folder = decide_together(lambda: open_output_folder(arguments))
-    args.output_dir = str(folder.path)
-    try:
-        if folder.results is not None:
-            results = report_finished(folder, push_to_hub=args.push_to_hub)
-        else:
-            results = run(arguments, args, folder, job, threads=threads)
-    except UserError:
-        if is_main_process():
-            folder.give_back()
-        raise
-    leave_process_group()
-    return results
+    return run_in_folder(arguments, args, lambda folder: run(arguments, args, folder, job, threads=threads))
 
 
 def prepare(arguments: Arguments) -> Job:
@@ -175,15 +162,19 @@ def run(
         arguments, args, tuned.model, task, job.processor, training, validation, classes=task.classes(sides.train),
         folder=folder.path,
     )  # fmt: skip
-    trainer.checkpoint_facts = {"data": sides.identity}
+    trainer.checkpoint_facts = {"data": sides.identity, "settings": identity_settings(arguments)}
+    trainer.changed_settings = folder.changed
+    trainer.is_verified = True  # opening the folder has read all of its checkpoint
+    training_wanted = trains(arguments.training)
+    if training_wanted and folder.checkpoint is not None and "data" not in (arguments.run.allow_change or ()):
+        check_same_data(Path(folder.checkpoint), sides.identity, "the examples have")
     if is_main_process():
         write_resolved(arguments, folder.path, f"Reruns this run: scripts/finetune.py {folder.path / FILE_NAME}")
     results: dict[str, float] = {}
-    if trains(arguments.training):
+    if training_wanted:
         results |= train(trainer, folder.checkpoint)
         refuse_to_finish(trainer, folder.path)
-        trainer.save_model(_internal_call=True)
-        trainer.save_state()
+        trainer.save_last()
     predictions, scores = report_predictions(trainer, task, validation, sides.validation)
     results |= scores
     if is_main_process():

@@ -3,13 +3,18 @@
 import errno
 import functools
 import logging
+import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import TypeVar
 
 from hf_strategies.distributed.ranks import is_local_main_process
 from hf_strategies.errors import StoppedError, UserError
+from hf_strategies.runs.disk_errors import lossy_output, told_in_a_line
 from hf_strategies.runs.launcher import stop_with_launcher
 
 Result = TypeVar("Result")
@@ -29,23 +34,49 @@ def script(main: Callable[[Sequence[str] | None], Result]) -> Callable[..., Resu
         words = sys.argv[1:] if argv is None else argv
         logging.getLogger(LOGGER).addFilter(_is_news)
         stop_with_launcher()
-        try:
-            with _naming_paths():
-                return main(words)
-        except (UserError, StoppedError) as ended:
-            label = "stopped" if isinstance(ended, StoppedError) else "error"
-            if label == "error" and "--debug" in words:
-                raise
-            if is_local_main_process():  # a file may be missing on one machine of several
-                for line in str(ended).splitlines():
-                    print(f"{label}: {line}", file=sys.stderr, flush=True)
-            raise SystemExit(ended.exit_code) from None
-        except KeyboardInterrupt:  # before training or after it, or for the second time in it
-            if is_local_main_process():
-                print("stopped: SIGINT", file=sys.stderr, flush=True)
-            raise SystemExit(StoppedError.exit_code) from None
+        with lossy_output():
+            try:
+                with told_in_a_line(), _naming_paths(), _ended_by_signals():
+                    return main(words)
+            except (UserError, StoppedError) as ended:
+                label = "stopped" if isinstance(ended, StoppedError) else "error"
+                if label == "error" and "--debug" in words:
+                    raise
+                if is_local_main_process():  # a file may be missing on one machine of several
+                    for line in str(ended).splitlines():
+                        print(f"{label}: {line}", file=sys.stderr, flush=True)
+                raise SystemExit(ended.exit_code) from None
 
     return wrapped
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """End in good order by a signal that comes before training or after it; training itself answers in its own way."""
+    owner = os.getpid()
+
+    def end(number: int, _: FrameType | None) -> None:
+        if os.getpid() != owner:  # a data loader's worker, which was forked with this handler
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        raise StoppedError(f"{signal.Signals(number).name}, outside of training: nothing that was saved is lost")
+
+    end.ends_process = True  # type: ignore[attr-defined]  # for those who would call it besides their own
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+    previous = {number: signal.getsignal(number) for number in numbers}
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    taken = {number: handler for number, handler in previous.items() if handler in usual}
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in taken.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -6,11 +6,9 @@ from typing import Any
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.texts import text_sources
 from hf_strategies.arguments.topics import ModelArguments
-from hf_strategies.checkpoints.manifest import read_manifest
 from hf_strategies.data import PreparedText, StreamingBlocks, TokenizerRequest, prepare_text
 from hf_strategies.data.maskings import MASKINGS, MaskingRequest
 from hf_strategies.distributed.ranks import is_main_process
-from hf_strategies.errors import UserError
 from hf_strategies.runs.language_model import load_tokenizer
 
 
@@ -49,20 +47,6 @@ def request_tokenizer(model: ModelArguments, objective: str) -> TokenizerRequest
     kind = model.tokenizer or "bpe"
     vocab_size = model.vocab_size if kind == "bpe" else None
     return TokenizerRequest(kind=kind, vocab_size=vocab_size, objective=objective)
-
-
-def check_same_text(checkpoint: Path, text: PreparedText) -> None:
-    """Refuse to go on from a checkpoint with another text than it was trained on.
-
-    Raises:
-        UserError: The text, or the tokenizer, is another.
-    """
-    earlier = (read_manifest(checkpoint) or {}).get("data")
-    if earlier is not None and text.identity is not None and earlier != text.identity:
-        raise UserError(
-            f"the text or its tokenizer has changed since {checkpoint}: digest {earlier} there, {text.identity} here; "
-            "restore it, choose another output_dir, or go on with --allow_change data"
-        )
 
 
 def broken_records(text: PreparedText) -> list[str]:

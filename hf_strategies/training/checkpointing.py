@@ -1,93 +1,145 @@
 """Trainer whose checkpoints are whole or not there, and whose run outlives a full disk."""
 
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from torch import nn
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput
 
 from hf_strategies.callbacks.weight_averaging import WeightAveragingCallback
-from hf_strategies.checkpoints.publishing import DRAFTS, clear_drafts, is_write_error, publish, rotate
+from hf_strategies.checkpoints.choice import checkpoints_in, stored
+from hf_strategies.checkpoints.publishing import DRAFTS, clear_drafts, publish, rotate
 from hf_strategies.checkpoints.space import check_space, checkpoint_bytes
+from hf_strategies.distributed.agreement import decide_together
 from hf_strategies.distributed.zero import full_shape
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.optimizers import OPTIMIZERS, OptimizerFactory
-from hf_strategies.training.host import Host
-from hf_strategies.training.new_settings import take_settings
+from hf_strategies.training.attempting import AttemptingMixin
+from hf_strategies.training.engine_saves import goes_on_unwritten
+from hf_strategies.training.feed.position import Position
+from hf_strategies.training.hub_token import UnwrittenToken
+from hf_strategies.training.new_settings import unwrapped
+from hf_strategies.training.scheduling import SchedulingMixin
+from hf_strategies.training.seeking import SeekingMixin
 
-KEPT = 2  # checkpoints that space is asked for where `save_total_limit` sets no limit
 RETRY_UPDATES = 20  # after a save that failed
+LAST_SAVE_TRIES = 360  # of what would otherwise be lost
+LAST_SAVE_PAUSE = 10.0  # seconds between them
 
 
-class CheckpointingMixin(Host):
+class CheckpointingMixin(AttemptingMixin, SchedulingMixin, SeekingMixin):
     """Write checkpoints beside their place and move them there when they are whole, with a manifest that proves it.
 
     A save that fails (a full disk) is told and tried again some updates later; training goes on, and what was there
-    before stays. Older checkpoints are removed only once the new one is whole; two whole ones are always kept,
-    and the best. `checkpoint_facts` is written into every manifest. With `takes_new_settings` a resumed run has the
-    rates, the decay and whatever else its optimizer was built with, and not the checkpoint's.
+    before stays. Older checkpoints are removed only once the new one is whole; two whole ones are always kept, and the
+    best, which is the best of those that were saved. `checkpoint_facts` is written into every manifest. The host's
+    arguments, which it writes beside every model, are written without the token for the Hub.
     """
 
     checkpoint_facts: dict[str, Any]
-    takes_new_settings = False
     _is_saving = False
-    _write_error: BaseException | None = None
     _retry_at: int | None = None
+    _best_before: tuple[Any, ...] = (None, None, None)  # of the state, before the last evaluation
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.checkpoint_facts = {}
         super().__init__(*args, **kwargs)
+        if self.args.hub_token is not None:
+            self.args.hub_token = UnwrittenToken(self.args.hub_token)
+
+    def save_last(self) -> None:
+        """Save the model and the state of a run that has come to its end.
+
+        A disk that takes nothing is waited for, for an hour: unless the last update has its checkpoint, all since the
+        one before would be lost.
+
+        Raises:
+            UserError: The disk took nothing all that time.
+        """
+        run = Path(self.args.output_dir)
+        last = run / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        tries = 1 if decide_together(last.is_dir) else LAST_SAVE_TRIES
+        for tries_left in reversed(range(tries)):
+            self._write_error = None
+            self._attempt(self.save_model, None, True)
+            self._attempt(self.save_state)
+            if not self._any_failed():
+                return
+            if tries_left:
+                self._warn(
+                    f"the finished model could not be saved: {self._failure()}. It is tried every {LAST_SAVE_PAUSE:g} "
+                    f"s, {tries_left} times more: free space on the disk of {run}"
+                )
+                time.sleep(LAST_SAVE_PAUSE)
+        raise UserError(
+            f"the finished model could not be saved in {run}: {self._failure()}; free space and start it again: it "
+            "goes on from its newest checkpoint"
+        )
 
     def _prepare_for_training(self, *args: Any, **kwargs: Any) -> tuple:
         prepared = super()._prepare_for_training(*args, **kwargs)
+        self._retry_at = None
         if self.args.should_save and self.args.save_strategy != "no":
             self._check_space()
         return prepared
 
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        built = [{**group, "params": None} for group in self.optimizer.param_groups]
-        with _refusing_code(checkpoint):
-            super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is not None and self.takes_new_settings:
-            take_settings(self.optimizer, self.lr_scheduler, built)
-
-    def _load_rng_state(self, checkpoint: str | None) -> None:
-        with _refusing_code(checkpoint):
-            super()._load_rng_state(checkpoint)
+    def _init_training_state(
+        self,
+        max_steps: int,
+        num_update_steps_per_epoch: int,
+        num_train_epochs: int,
+        resume_from_checkpoint: str | None,
+        trial: Any,
+    ) -> tuple[int, int]:
+        place = super()._init_training_state(
+            max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
+        )
+        best = Path(self._get_output_dir(trial), f"{PREFIX_CHECKPOINT_DIR}-{self.state.best_global_step}")
+        if best.is_dir():  # the folder may have had another name when it was saved
+            self.state.best_model_checkpoint = str(best)
+        return place
 
     def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
         if self._retry_at is not None and self.state.global_step >= self._retry_at:
             self.control.should_save = True
         super()._maybe_log_save_evaluate(*args, **kwargs)
 
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        state = self.state
+        self._best_before = state.best_metric, state.best_global_step, state.best_model_checkpoint
+        return super()._determine_best_metric(metrics, trial)
+
     def _get_output_dir(self, trial: Any) -> str:
         folder = super()._get_output_dir(trial)
         return str(Path(folder, DRAFTS)) if self._is_saving else folder
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        run, name = Path(self._get_output_dir(trial)), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        state = self.state
+        run, name = Path(self._get_output_dir(trial)), f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+        self._write_error = None
         if self.args.should_save:
-            clear_drafts(run)
+            self._attempt(clear_drafts, run)
         self.accelerator.wait_for_everyone()  # nobody may write into a folder that is about to be cleared
-        self._write_error, self._is_saving = None, True
+        self._is_saving = True
         try:
             self._attempt(super()._save_checkpoint, model, trial)
         finally:
             self._is_saving = False
-        if self.state.best_model_checkpoint == str(run / DRAFTS / name):
-            self.state.best_model_checkpoint = str(run / name)
+        if state.best_model_checkpoint == str(run / DRAFTS / name):
+            state.best_model_checkpoint = str(run / name)
         if not self._any_failed() and self.args.should_save:  # which waits for all ranks: they have written by now
             self._attempt(self._publish, run, name)
         if self._any_failed():
+            if state.best_global_step == state.global_step:
+                state.best_metric, state.best_global_step, state.best_model_checkpoint = self._best_before
             self._tell_of_failure(run)
             return
         self._retry_at = None
+        if self.args.should_save:
+            self._rotate(run)
         self._push_from_checkpoint(str(run / name))
 
     def _finalize_training(self, *args: Any, **kwargs: Any) -> TrainOutput:
@@ -105,7 +157,11 @@ class CheckpointingMixin(Host):
             super().save_model(output_dir, _internal_call)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        self._attempt(super()._save_optimizer_and_scheduler, output_dir)
+        if self.is_deepspeed_enabled:
+            with goes_on_unwritten(self.model_wrapped, self._attempt):
+                self._attempt(super()._save_optimizer_and_scheduler, output_dir)
+        else:
+            self._attempt(super()._save_optimizer_and_scheduler, output_dir)
 
     def _save_rng_state(self, output_dir: str) -> None:
         self._attempt(super()._save_rng_state, output_dir)
@@ -114,46 +170,41 @@ class CheckpointingMixin(Host):
         if self.args.push_to_hub and not self._is_saving:
             super()._push_from_checkpoint(checkpoint_folder)
 
-    def _attempt(self, write: Callable[..., Any], *args: Any) -> None:
-        """Write, and only remember a disk's error: other ranks wait in what comes next."""
-        try:
-            write(*args)
-        except Exception as error:
-            if not is_write_error(error):
-                raise
-            self._write_error = self._write_error or error
-
-    def _any_failed(self) -> bool:
-        """Agree whether this save has failed on any rank."""
-        failed = torch.tensor(float(self._write_error is not None), device=self.args.device)
-        return bool(self.accelerator.reduce(failed, reduction="sum").item())
-
     def _publish(self, run: Path, name: str) -> None:
         draft = run / DRAFTS / name
         self.state.save_to_json(str(draft / TRAINER_STATE_NAME))  # with the best checkpoint's final name
+        samples = _samples_before(self._position())
+        tokens = None if samples is None or self.tokens_per_sample is None else samples * self.tokens_per_sample
         facts = {
             "step": self.state.global_step,
-            "samples": self.state.global_step * self.get_total_train_batch_size(self.args),
-            "tokens": int(self.state.num_input_tokens_seen),
+            "samples": samples,
+            "tokens": int(self.state.num_input_tokens_seen) or tokens,
             "world_size": self.args.world_size,
+            "optimizer": type(unwrapped(self.optimizer)).__name__,
             **self.checkpoint_facts,
         }
         publish(draft, run / name, facts)
-        best = self.state.best_model_checkpoint
-        rotate(run, limit=self.args.save_total_limit, best=Path(best) if best else None)
-        (run / DRAFTS).rmdir()
+
+    def _rotate(self, run: Path) -> None:
+        """Remove older checkpoints; that this fails takes nothing from the new one."""
+        state = self.state
+        try:
+            rotate(run, limit=self.args.save_total_limit, newest=state.global_step, best=state.best_global_step)
+        except OSError as error:
+            self._warn(f"older checkpoints in {run} could not be removed: {first_line(error)}")
+        shutil.rmtree(run / DRAFTS, ignore_errors=True)
 
     def _tell_of_failure(self, run: Path) -> None:
-        self._retry_at = self.state.global_step + RETRY_UPDATES
+        step = self.state.global_step
+        self._retry_at = step + RETRY_UPDATES
         if self.args.should_save:
             shutil.rmtree(run / DRAFTS, ignore_errors=True)
-        if self.is_world_process_zero():
-            reason = "another rank could not write" if self._write_error is None else first_line(self._write_error)
-            print(
-                f"WARNING   no checkpoint at step {self.state.global_step}: {reason}. Earlier ones are untouched; the "
-                f"next try is at step {self._retry_at}. Free space on the disk of {run}",
-                flush=True,
-            )
+        next_try = min(self._retry_at, self.state.max_steps)
+        again = f"the next try is at step {next_try} at the latest. " if step < next_try else ""
+        self._warn(
+            f"no checkpoint at step {step}: {self._failure()}. Earlier ones are untouched; {again}Free space on the "
+            f"disk of {run}"
+        )
 
     def _check_space(self) -> None:
         run = Path(self.args.output_dir)
@@ -171,17 +222,14 @@ class CheckpointingMixin(Host):
         check_space(
             run,
             size=checkpoint_bytes(params, state_bytes) + sum(averages),
-            limit=KEPT if self.args.save_total_limit is None else max(self.args.save_total_limit, KEPT),
-            present=len(list(run.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))),
+            limit=self.args.save_total_limit,
+            keeps_best=self.args.metric_for_best_model is not None,
+            present=sum(stored(checkpoint).verified for checkpoint in checkpoints_in(run)),
         )
 
 
-@contextmanager
-def _refusing_code(checkpoint: str | None) -> Iterator[None]:
-    """Turn torch's refusal of a pickle that is more than tensors, which takes a page, into a line."""
-    try:
-        yield
-    except UnpicklingError as error:
-        raise UserError(
-            f"{checkpoint} is not loaded: one of its files is damaged, or would run code ({first_line(error)[:100]})"
-        ) from error
+def _samples_before(position: Position) -> int | None:
+    """Count the samples up to a position; None behind a whole pass over a stream, whose length nobody knows."""
+    if position.feed.num_samples is None and position.epoch > 0:
+        return None
+    return position.epoch * (position.feed.num_samples or 0) + position.samples_in_epoch

@@ -1,5 +1,6 @@
 """Trainer whose weights no bad update reaches."""
 
+import copy
 import json
 import logging
 import math
@@ -9,41 +10,42 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
 from torch.distributed.tensor import DTensor
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput
+from transformers.trainer_pt_utils import LayerWiseDummyOptimizer
+from transformers.trainer_utils import TrainOutput
 
-from hf_strategies.checkpoints.choice import checkpoints_in, health, step_of
-from hf_strategies.checkpoints.manifest import FILE_NAME as MANIFEST
-from hf_strategies.checkpoints.manifest import mark_health
-from hf_strategies.errors import TrainingDivergedError, UserError, first_line
+from hf_strategies.checkpoints.choice import GUARD
+from hf_strategies.checkpoints.manifest import read_manifest
+from hf_strategies.errors import UserError, first_line
+from hf_strategies.training.beginning import BeginningMixin
+from hf_strategies.training.guard.left_out import leave_out
 from hf_strategies.training.guard.policy import Action, GuardOptions
-from hf_strategies.training.guard.slow_restart import SlowRestart
 from hf_strategies.training.guard.snapshot import Live
-from hf_strategies.training.guard.step_guard import Counts, StepGuard, Verdict
-from hf_strategies.training.guard.zero_step import ZeroStep
-from hf_strategies.training.random_streams import RandomStreams
-from hf_strategies.training.recording import RecordingMixin
-from hf_strategies.training.returning import ReturningMixin
+from hf_strategies.training.guard.step_guard import Counts, StepGuard
+from hf_strategies.training.guard.zero_step import SINCE, ZeroStep
+from hf_strategies.training.responding import RespondingMixin
 
-FILE_NAME = "guard.json"
 MAX_SNAPSHOT_BYTES = 1 << 30  # of the two that are kept, on each rank
-SLOW_UPDATES = 100
 DEFAULT = GuardOptions()
 
 logger = logging.getLogger(__name__)
 
 
-class GuardingMixin(ReturningMixin, RecordingMixin):
+class GuardingMixin(BeginningMixin, RespondingMixin):
     """Judge each update before the optimizer moves, by its loss and gradient norm over all ranks.
 
     A bad one (not finite, or a spike) is skipped; after several in a row weights, optimizer, random streams and
-    callbacks go back to a state that good updates had proven, in memory or on disk, while the step counter, the
-    schedule and the data go on; in the end training stops. Where the last good data still have a usual loss, the state
-    to go back to is the present one, and stays. What was not taken is told by a warning, a "guard" event,
-    `skipped_updates` in the log, and `incident-<step>.json` in the output folder; the logged loss is that of the
-    updates that were taken. A gradient of fp16 that overflows is the scaler's business, and only counted
-    (`fp16_overflows`).
+    callbacks go back to the newest state that good updates after it had proven, in memory or on disk, while the step
+    counter, the schedule and the data go on; in the end training stops. Where the last good data still have a usual
+    loss, the state to go back to is the present one, and stays; where that has not helped either and the losses are
+    finite, the data have changed, and what is usual is learned anew. No run ends with weights that are known to be
+    harmed. A resumed run judges as the uninterrupted one does, but may go back to another state: snapshots in memory
+    are gone.
+
+    What was not taken is told by a warning, a "guard" event where an `EventLogCallback` listens, `skipped_updates` in
+    the log, and `incident-<step>.json` in the output folder; the logged loss is that of the updates that were taken. A
+    gradient of fp16 that overflows is the scaler's business, and only counted (`fp16_overflows`). Optimizers that step
+    inside the backward pass cannot be kept from it: there the guard only goes back.
 
     Args:
         guard: How patient it is; None switches it off.
@@ -54,9 +56,6 @@ class GuardingMixin(ReturningMixin, RecordingMixin):
 
     def __init__(self, *args: Any, guard: GuardOptions | None = DEFAULT, **kwargs: Any) -> None:
         self.guard_options = guard
-        self._guard: StepGuard | None = None
-        self._zero_step: ZeroStep | None = None
-        self._slow_restart: SlowRestart | None = None
         super().__init__(*args, **kwargs)
         if guard is not None:
             self.args.logging_nan_inf_filter = False  # it hides what is looked for, and waits for each micro-batch
@@ -70,25 +69,24 @@ class GuardingMixin(ReturningMixin, RecordingMixin):
             return prepared
         if self.is_deepspeed_enabled and self._zero_step is None:
             if not ZeroStep.can_watch(self.model_wrapped):
-                logger.warning("the step guard is off: under DeepSpeed it works with ZeRO stages 1 to 3")
+                logger.warning("the step guard is off: it works with ZeRO's own optimizers, of DeepSpeed %s on", SINCE)
                 return prepared
             self._zero_step = ZeroStep(self.model_wrapped, self._is_bad)
         self._guard = StepGuard(self.guard_options)
-        if resume_from_checkpoint is not None:
-            _load_guard(self._guard, Path(resume_from_checkpoint, FILE_NAME))
         self._live = Live(
             self.model_wrapped, self.optimizer, self.callback_handler.callbacks, torch.device(self.args.device)
         )
-        self._losses: list[Tensor] = []
-        self._good_inputs: dict[str, Any] = {}
+        optimizer = self._live.optimizer
+        if isinstance(optimizer, LayerWiseDummyOptimizer) or type(optimizer).__name__ in ("Lomo", "AdaLomo"):
+            logger.warning("the step guard skips no update of an optimizer that steps inside the backward pass")
+        self._losses, self._good_inputs = [], None
+        self._slow_down(0 if resume_from_checkpoint is None else self._resume_guard(Path(resume_from_checkpoint)))
         return prepared
 
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
-        if self._guard is not None and not self._losses:
-            self._begin_update()
-        kept = dict(inputs) if self._guard is not None else {}
+        kept = copy.copy(inputs) if self._guard is not None else None  # some take out of it what they need
         loss = super().training_step(model, inputs, num_items_in_batch)
         if self._guard is not None:
             self._inputs = kept
@@ -103,8 +101,7 @@ class GuardingMixin(ReturningMixin, RecordingMixin):
             scaler = self.accelerator.scaler
             scale = scaler.get_scale if scaler is not None and scaler.is_enabled() else None
             if self._is_bad(torch.stack(self._losses).sum(), norm, scale):
-                for param in model.parameters():
-                    param.grad = None  # the optimizer then moves nothing, and all else that ends an update goes on
+                leave_out(model, self._live.optimizer, scaler)
         self._end_update()
         return norm
 
@@ -116,41 +113,72 @@ class GuardingMixin(ReturningMixin, RecordingMixin):
         if self._guard is not None and "loss" in logs:
             counts, self._guard.counts = self._guard.counts, Counts()
             if counts.skipped:
-                mean = logs["loss"]
-                logs |= {"loss": mean * counts.loss_factor, "skipped_updates": counts.skipped}
-                stand_in = logs["loss"] if counts.taken else self._last_loss()  # for the loss of the whole run
-                self._total_loss_scalar += (stand_in - mean) * (counts.taken + counts.skipped)
+                total = logs["loss"] * (counts.taken + counts.overflows + counts.skipped)
+                logs |= {"loss": counts.mean(total), "skipped_updates": counts.skipped}
             if counts.overflows:
                 logs["fp16_overflows"] = counts.overflows
+            if math.isnan(logs["loss"]):
+                self._guard.counts.owed = counts.missing
+            else:
+                self._total_loss_scalar += logs["loss"] * counts.missing  # the host divides by all updates
         super().log(logs, start_time)
 
     def _finalize_training(self, *args: Any, **kwargs: Any) -> TrainOutput:
-        if self._guard is not None and self._guard.counts.taken:
-            self._tr_loss *= self._guard.counts.loss_factor  # of the updates since the last log
+        if self._guard is not None and (missing := self._guard.counts.missing):  # since the last log
+            mean = self._guard.counts.mean(self._tr_loss.item())
+            self._tr_loss += (self._last_loss() if math.isnan(mean) else mean) * missing
         return super()._finalize_training(*args, **kwargs)
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
         if self._guard is not None:
             self._guard.unproven[self.state.global_step] = 0
+            slow = 0 if self._slow_restart is None else self._slow_restart.updates
             if self.args.should_save:
-                Path(output_dir, FILE_NAME).write_text(json.dumps(self._guard.state()) + "\n", encoding="utf-8")
+                state = json.dumps({"guard": self._guard.state(), "slow_updates": slow})
+                Path(output_dir, GUARD).write_text(state + "\n", encoding="utf-8")
+
+    def _resume_guard(self, checkpoint: Path) -> int:
+        """Go on with what a checkpoint knows, if anything; return for how many updates more the rate is lower.
+
+        The states to go back to are others than the uninterrupted run's, whose snapshots are gone.
+        """
+        assert self._guard is not None
+        self._guard.trusted = None
+        file, slow_updates = checkpoint / GUARD, 0
+        if file.is_file():
+            try:
+                state = json.loads(file.read_text(encoding="utf-8"))
+                self._guard.load_state(state["guard"])
+                slow_updates = int(state["slow_updates"])
+            except (ValueError, KeyError, TypeError) as error:
+                said = f"damaged ({first_line(error)}): resume from an earlier checkpoint"
+                raise UserError(f"{file}: {said}") from error
+        if (read_manifest(checkpoint) or {}).get("healthy"):
+            self._guard.trusted = self.state.global_step
+            self._guard.unproven.pop(self.state.global_step, None)
+        return slow_updates
 
     def _begin_update(self) -> None:
-        assert self._guard is not None
-        self._random = RandomStreams(self._live.device)
-        self._loss_before = self._tr_loss.clone()
-        self._statistics_before = [statistic.clone() for statistic in self._live.statistics()]
+        super()._begin_update()
+        if self._guard is None:
+            return
+        assert self._beginning is not None
         if self._slow_restart is not None and not self._slow_restart.begin_update():
             self._slow_restart = None
-        policy, memory = self._guard.policy, self._guard.memory
+        policy, memory, step = self._guard.policy, self._guard.memory, self.state.global_step
         every = policy.options.snapshot_steps
-        if every and (memory.is_empty or (policy.calm > 0 and self.state.global_step % every == 0)):
-            size = torch.tensor(float(self._live.num_bytes()), device=self.args.device)
-            if self.args.world_size > 1:
-                distributed.all_reduce(size, op=distributed.ReduceOp.MAX)
-            if 2 * size.item() <= MAX_SNAPSHOT_BYTES:
-                memory.take(self._live, self.state.global_step, self._random)
+        is_time = every and (memory.is_empty or (policy.calm > 0 and step % every == 0))
+        if is_time and 2 * self._snapshot_bytes() <= MAX_SNAPSHOT_BYTES:
+            memory.take(self._live, step, self._beginning.random, is_proven=step == self._guard.trusted)
+
+    def _snapshot_bytes(self) -> float:
+        """Return the bytes of a snapshot on the rank that has most to keep: all take one, or none."""
+        size = torch.tensor(float(self._live.num_bytes()))
+        if self.args.world_size > 1:
+            size = size.to(self.args.device)
+            distributed.all_reduce(size, op=distributed.ReduceOp.MAX)
+        return size.item()
 
     def _is_bad(self, loss: Tensor, norm: Tensor | float | None, scale: Callable[[], float] | None) -> bool:
         """Judge an update by what all ranks say; one collective where there are several, and one wait for the device.
@@ -169,7 +197,7 @@ class GuardingMixin(ReturningMixin, RecordingMixin):
         mean_loss, grad_norm = (values / max(self.args.world_size, 1)).tolist()
         overflown = scale is not None and math.isfinite(mean_loss) and not math.isfinite(grad_norm) and scale() > 1
         self._verdict = self._guard.judge(mean_loss, grad_norm, overflown=overflown)
-        return self._verdict.action is not Action.TAKE
+        return bool(self._verdict.reason)
 
     def _end_update(self) -> None:
         """Do what the verdict asks for, once no step of the optimizer is under way."""
@@ -179,93 +207,12 @@ class GuardingMixin(ReturningMixin, RecordingMixin):
         if self._verdict.action is Action.TAKE:
             self._good_inputs = self._inputs
             self._mark(self._guard.take_proven(), healthy=True)
-        else:
-            self._tr_loss.copy_(self._loss_before)
-            for statistic, before in zip(self._live.statistics(), self._statistics_before, strict=True):
-                statistic.copy_(before)
+        elif self._verdict.reason:
+            assert self._beginning is not None
+            self._beginning.undo(self)
             self._respond(self._verdict)
         self._losses = []
 
-    def _respond(self, verdict: Verdict) -> None:
-        """Go back where that is asked for, tell what happened, and stop where that is asked for."""
-        facts: dict[str, Any] = {"action": verdict.action.value, "reason": verdict.reason}
-        facts |= {"loss": verdict.loss, "grad_norm": verdict.grad_norm, **self._place()}
-        if verdict.action is not Action.SKIP:
-            if self._weights_are_fine():
-                facts |= {"returned_to": self.state.global_step} if verdict.action is Action.ROLLBACK else {}
-            else:
-                assert self._guard is not None
-                self._mark(self._guard.take_doubtful(), healthy=False)
-                facts |= {"returned_to": self._go_back()} if verdict.action is Action.ROLLBACK else {}
-        self._record(facts, self._losses, self._random)
-        if verdict.action is Action.STOP:
-            raise TrainingDivergedError(self._last_words(verdict))
-
-    @torch.no_grad()
-    def _weights_are_fine(self) -> bool:
-        """Tell whether the last good update's data still have a usual loss: then the newest healthy state is this one.
-
-        It is the data since that are to blame. ZeRO's engine and FSDP1 cannot be asked in the middle of an update.
-        """
-        if self._zero_step is not None or isinstance(self.model_wrapped, FullyShardedDataParallel):
-            return False
-        if not self._good_inputs:
-            return False
-        assert self._guard is not None
-        self.model_wrapped.eval()  # each training step switches back
-        with self.compute_loss_context_manager():
-            loss = self.compute_loss(self.model_wrapped, self._prepare_inputs(dict(self._good_inputs))).mean()
-        for module in self.model_wrapped.modules():
-            if isinstance(module, FSDPModule):
-                module.reshard()  # a backward pass would
-        if self.args.world_size > 1:
-            distributed.all_reduce(loss)
-        return not self._guard.detector.trouble(loss.item() / max(self.args.world_size, 1), 0.0)
-
-    def _go_back(self) -> int | None:
-        """Return to the newest proven state and say after how many updates it stands; None where there is none."""
-        assert self._guard is not None
-        snapshot = self._guard.take_snapshot_to_return_to()
-        step = None if snapshot is None else snapshot.step
-        if snapshot is not None:
-            snapshot.restore(self._live)
-        elif (checkpoint := self._newest_checkpoint(self._run_folder())) is not None:
-            self._return_to_checkpoint(checkpoint)
-            step = step_of(checkpoint)
-        if self._slow_restart is not None:
-            self._slow_restart.cancel()
-            self._slow_restart = None
-        if (factor := self._guard.policy.options.lr_scale) < 1:
-            self._slow_restart = SlowRestart(self._live.optimizer, factor, SLOW_UPDATES)
-        return step
-
-    def _mark(self, steps: list[int], *, healthy: bool) -> None:
-        for step in steps if self.args.should_save else ():
-            folder = self._run_folder() / f"{PREFIX_CHECKPOINT_DIR}-{step}"
-            if (folder / MANIFEST).is_file():  # it may have been removed since
-                mark_health(folder, healthy=healthy)
-
     def _last_loss(self) -> float:
         losses = [row["loss"] for row in self.state.log_history if math.isfinite(row.get("loss", math.nan))]
-        return losses[-1] if losses else 0.0
-
-    def _last_words(self, verdict: Verdict) -> str:
-        assert self._guard is not None
-        run, policy = self._run_folder(), self._guard.policy
-        healthy = next((item for item in checkpoints_in(run) if health(item) is not False), None)
-        kept = "there is no healthy checkpoint" if healthy is None else f"the newest healthy checkpoint is {healthy}"
-        return (
-            f"training diverged at update {self.state.global_step + 1}: {verdict.reason}; {policy.streak} updates "
-            f"in a row were bad, after {policy.rollbacks} returns to a healthy state; {kept}: try a lower "
-            f"learning_rate or a longer warmup, or look at the examples in {run}/incident-*.json"
-        )
-
-
-def _load_guard(guard: StepGuard, path: Path) -> None:
-    """Let a guard go on with what stands in a checkpoint, where anything does."""
-    if not path.is_file():
-        return
-    try:
-        guard.load_state(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: damaged ({first_line(error)}): resume from an earlier checkpoint") from error
+        return losses[-1] if losses else math.nan

@@ -3,32 +3,35 @@
 from pathlib import Path
 
 import torch
-from torch import distributed
 from transformers import TrainerState
 from transformers.integrations.deepspeed import deepspeed_load_checkpoint
 from transformers.trainer import TRAINER_STATE_NAME
 
-from hf_strategies.checkpoints.choice import newest_whole
-from hf_strategies.errors import NoCheckpointError
-from hf_strategies.training.guard.snapshot import keeps_state
+from hf_strategies.checkpoints.choice import newest_proven
+from hf_strategies.checkpoints.resumable import check_resumable
+from hf_strategies.distributed.agreement import decide_together
+from hf_strategies.errors import UserError
+from hf_strategies.training.continuing import restore_callbacks
 from hf_strategies.training.host import Host
 
 
 class ReturningMixin(Host):
     """Load a checkpoint's weights, optimizer, random streams and callbacks into a run that goes on where it is."""
 
-    def _newest_checkpoint(self, run: Path) -> Path | None:
-        """Return the newest checkpoint that verifies, the same on all ranks; what is damaged is set aside."""
-        found: list[str | None] = [None]
-        if self.is_world_process_zero():
+    def _newest_checkpoint(self, run: Path, steps: range) -> Path | None:
+        """Return the newest proven checkpoint of those steps, the same on all ranks; what is damaged is set aside."""
+
+        def choose() -> Path | None:
             try:
-                newest = newest_whole(run, warn=lambda line: print(f"WARNING   {line}", flush=True))
-                found = [None if newest is None else str(newest)]
-            except NoCheckpointError:
-                pass
-        if self.args.world_size > 1:
-            distributed.broadcast_object_list(found)
-        return None if found[0] is None else Path(found[0])
+                newest = newest_proven(run, steps, warn=_warn)
+                if newest is not None:
+                    check_resumable(newest)
+                return newest
+            except UserError as error:
+                _warn(str(error))
+                return None
+
+        return decide_together(choose)
 
     def _return_to_checkpoint(self, checkpoint: Path) -> None:
         """Take over the state of a checkpoint, the schedule's place and its rates aside."""
@@ -46,12 +49,12 @@ class ReturningMixin(Host):
             group.update(rate)
         self._load_rng_state(folder)
         kept = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME)).stateful_callbacks
-        for callback in filter(keeps_state, self.callback_handler.callbacks):
-            stored = kept.get(type(callback).__name__)
-            if isinstance(stored, list):
-                stored = stored.pop(0) if stored else None
-            vars(callback).update(stored["attributes"] if stored else {})
+        restore_callbacks(self.callback_handler.callbacks, kept)
 
     def _groups(self) -> list[dict]:
         assert isinstance(self.optimizer, torch.optim.Optimizer)
         return self.optimizer.param_groups
+
+
+def _warn(line: str) -> None:
+    print(f"WARNING   {line}", flush=True)

@@ -25,6 +25,9 @@ from hf_strategies.training.stop.stop_signals import StopSignals
 REASONS = ("", STOP, time_budget.MAX_HOURS, time_budget.SLURM_END, *stop_signals.NAMES)
 
 
+SAVE_SECONDS_PER_PARAMETER = 6e-8  # weights and two moments, 12 bytes, at 200 MB/s: until a save was timed
+
+
 class StoppingMixin(Host):
     """Stop at the end of an update, with a checkpoint, when a signal, a file or a deadline asks for it.
 
@@ -88,12 +91,20 @@ class StoppingMixin(Host):
         self._control_files = ControlFiles(self.args.output_dir)
         self._boundary_step = self._saved_step = -1
         self._boundary_at = self._saved_at = time.monotonic()
-        self._update_seconds = self._save_seconds = 0.0
+        self._update_seconds = self._evaluation_seconds = 0.0
+        self._save_seconds = sum(param.numel() for param in self.model.parameters()) * SAVE_SECONDS_PER_PARAMETER
         self._wants_save = False
         self._signals = StopSignals(announce=self.is_local_process_zero())
         hangs = Path(self.args.output_dir, f"hang-rank-{self.args.process_index}.txt")
         with self._signals, HangWatchdog(self.hang_timeout, hangs) as self._watchdog:
             return super().train(*args, **kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        began = time.monotonic()
+        try:
+            return super().evaluate(*args, **kwargs)
+        finally:
+            self._evaluation_seconds = time.monotonic() - began
 
     def prediction_step(self, *args: Any, **kwargs: Any) -> tuple:
         if self._watchdog is not None:
@@ -166,7 +177,11 @@ class StoppingMixin(Host):
 
     def _reason_to_stop(self, files: Collection[str]) -> str:
         late = time_budget.due(
-            self._deadlines, now=time.time(), update_seconds=self._update_seconds, save_seconds=self._save_seconds
+            self._deadlines,
+            now=time.time(),
+            update_seconds=self._update_seconds,
+            evaluation_seconds=self._evaluation_seconds,
+            save_seconds=self._save_seconds,
         )
         return self._signals.received or (STOP if STOP in files else late or "")
 

@@ -11,6 +11,7 @@ from hf_strategies.training.guarding import GuardingMixin
 from hf_strategies.training.metric_log import MetricLogMixin
 from hf_strategies.training.regularizing import RegularizingMixin
 from hf_strategies.training.rescuing import RescuingMixin
+from hf_strategies.training.resuming import ResumingMixin
 from hf_strategies.training.scheduling import SchedulingMixin
 from hf_strategies.training.seeking import SeekingMixin
 from hf_strategies.training.stopping import StoppingMixin
@@ -20,6 +21,7 @@ class StrategyMixin(
     StoppingMixin,
     RescuingMixin,
     CheckpointingMixin,
+    ResumingMixin,
     AveragingMixin,
     SchedulingMixin,
     GuardingMixin,
@@ -33,10 +35,10 @@ class StrategyMixin(
     """Give any Trainer schedules by name, updates that are judged, checkpoints that are whole, and an exact resume.
 
     It stands before the Trainer it extends: `class Mine(StrategyMixin, Seq2SeqTrainer)`. What a plain Trainer can do
-    stays with it. A random order of samples becomes a pure function of (data_seed, or else seed; epoch; position), any
-    other order is left alone. Each checkpoint says how many samples it has seen (`position.json`), and resuming seeks
-    there, also with other ranks, batch size or accumulation, without loading what it skips; `StreamingBlocks` too
-    continue where they were left.
+    stays with it. A random order of samples becomes a pure function of (data_seed, or else seed; epoch; position); any
+    other order stays, but what it draws becomes one of (the same seed; epoch). Each checkpoint says how many samples
+    it has seen (`position.json`), and resuming seeks there, also with other ranks, batch size or accumulation, without
+    loading what it skips; `StreamingBlocks` too continue where they were left.
 
     Its keyword arguments besides the host's: `scheduler`, `scheduler_kwargs` and `tokens_per_sample` of
     `SchedulingMixin`; `clip_grad_value`, `adaptive_clipping`, `sam_rho` and `fgm_epsilon` of `GradientsMixin`;

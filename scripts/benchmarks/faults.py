@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .fault_drills.outcomes import Outcome
     from .fault_drills.processes import Runs
 
-Drill = Callable[[], "Outcome"]
+Drill = Callable[[Path], "Outcome"]  # in a folder of its own
 
 ROWS = Path(__file__).parent / "rows" / "faults.jsonl"
 
@@ -77,7 +77,7 @@ def run(
         print(f"an undisturbed run takes {seconds:.1f} s ({clocked - started:.1f} s the first time)", flush=True)
         planned = list(_plan(runs, corpus, folder, seconds, counts))
         for number, (kind, key, drill) in enumerate(planned, start=1):
-            outcome = log.get(key) or log.add(kind, key, drill())
+            outcome = log.get(key) or log.add(kind, key, attempt(drill, folder / key.replace(" ", "-")))
             if outcome.problem or number % 10 == 0:
                 print(
                     f"[{number}/{len(planned)}] {kind}: {outcome.fault}: {outcome.problem or 'came through'}",
@@ -112,52 +112,61 @@ def _plan(
             assert not any(codes), codes
         return output
 
-    def signalled(seed: int, ranks: int) -> Outcome:
+    def signalled(output: Path, seed: int, ranks: int) -> Outcome:
         undisturbed = reference_of(f"reference-{ranks}", ranks)
-        output = folder / f"signal-{seed}"
         return signals.drill(runs, corpus, undisturbed, output, seed=seed, ranks=ranks, seconds=seconds)
 
-    def spoilt(kind: str, seed: int) -> Outcome:
-        undisturbed = reference_of(f"clean-{seed}", seed=seed, **numbers.SETTINGS)
-        return numbers.drill(runs, corpus, undisturbed, folder / "spoilt", kind=kind, seed=seed)
+    def spoilt(output: Path, kind: str, seed: int) -> Outcome:
+        undisturbed = reference_of(f"reference-seed-{seed}", seed=seed, **numbers.SETTINGS)
+        return numbers.drill(runs, corpus, undisturbed, output, kind=kind, seed=seed)
 
-    def broken_records(seed: int) -> Outcome:
+    def broken_records(output: Path, seed: int) -> Outcome:
         whole = broken_data.write_records(folder / "records.jsonl")
         undisturbed = reference_of("reference-records", of=whole)
-        return broken_data.drill_records(runs, whole, undisturbed, folder / "broken", seed=seed)
+        return broken_data.drill_records(runs, whole, undisturbed, output, seed=seed)
 
-    def killed_worker(seed: int) -> Outcome:
+    def killed_worker(output: Path, seed: int) -> Outcome:
         undisturbed = reference_of("reference-workers", **broken_data.SETTINGS)
-        return broken_data.drill_worker(runs, corpus, undisturbed, folder / "workers", seed=seed)
+        return broken_data.drill_worker(runs, corpus, undisturbed, output, seed=seed)
 
-    def out_of_space(for_good: bool) -> Outcome:
+    def out_of_space(output: Path, drill: Any, for_good: bool) -> Outcome:
         undisturbed = reference_of("reference-long", max_steps=disk.UPDATES)
-        return disk.drill(runs, corpus, undisturbed, folder / "full", for_good=for_good)
+        return drill(runs, corpus, undisturbed, output, for_good=for_good)
 
     for seed in range(counts["kills"]):
-        output, during_save = folder / f"kill-{seed}", seed % 2 == 1
-        killed = partial(kills.drill, *place, output, seed=seed, during_save=during_save, seconds=seconds)
+        during_save = seed % 2 == 1
+        killed = partial(kills.drill, *place, seed=seed, during_save=during_save, seconds=seconds)
         yield "killed", f"kill {seed}", killed
     for kind in damage.DAMAGES:
-        yield "damaged checkpoint", kind, partial(damage.drill, *place, folder / "damaged", damage=kind)
+        yield "damaged checkpoint", kind, partial(damage.drill, *place, damage=kind)
     for seed in range(counts["signals"]):
-        yield "signal", f"signal {seed}", partial(signalled, seed, ranks=1 + seed % 2)
+        yield "signal", f"signal {seed}", partial(signalled, seed=seed, ranks=1 + seed % 2)
     for seed in range(counts["clean_seeds"]):
-        yield "clean run", f"clean {seed}", partial(numbers.clean, runs, corpus, folder / f"clean-{seed}", seed=seed)
+        yield "clean run", f"clean {seed}", partial(numbers.clean, runs, corpus, seed=seed)
     for kind in sabotage.KINDS:
         for seed in range(counts["seeds"]):
-            yield "bad numbers", f"{kind} {seed}", partial(spoilt, kind, seed)
-    for for_good in (False, True):
-        yield "full disk", f"disk {for_good}", partial(out_of_space, for_good)
+            yield "bad numbers", f"{kind} {seed}", partial(spoilt, kind=kind, seed=seed)
+    drills = {"limit": disk.drill_limit, **({"disk": disk.drill_full} if disk.can_mount() else {})}
+    for name, drill in drills.items():
+        for for_good in (False, True):
+            yield "full disk", f"{name} {for_good}", partial(out_of_space, drill=drill, for_good=for_good)
     for seed in range(counts["broken"]):
-        yield "broken records", f"records {seed}", partial(broken_records, seed)
-        yield "killed worker", f"worker {seed}", partial(killed_worker, seed)
+        yield "broken records", f"records {seed}", partial(broken_records, seed=seed)
+        yield "killed worker", f"worker {seed}", partial(killed_worker, seed=seed)
     for seed in range(counts["mutants"]):
-        yield "mutated settings", f"mutant {seed}", partial(settings.drill, main, folder, seed=seed)
-    checkpoint = reference / "checkpoint-12"
+        yield "mutated settings", f"mutant {seed}", partial(settings.drill, main, seed=seed)
     for kind in hostile.HOSTILE:
-        made = folder / "hostile"
-        yield "hostile folder", kind, partial(hostile.drill, runs, corpus, checkpoint, made, kind=kind)
+        yield "hostile folder", kind, partial(hostile.drill, runs, corpus, reference / "checkpoint-12", kind=kind)
+
+
+def attempt(drill: Drill, output: Path) -> "Outcome":
+    """Do one drill; one that cannot be done is a failure, and the next ones are done all the same."""
+    from .fault_drills.outcomes import Outcome
+
+    try:
+        return drill(output)
+    except Exception as error:
+        return Outcome(output.name, f"{type(error).__name__}: {error}")
 
 
 def rows_of(outcomes: dict[str, list["Outcome"]]) -> list[dict[str, Any]]:

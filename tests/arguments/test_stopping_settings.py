@@ -19,6 +19,19 @@ def parse(*argv: str):
         (("--hang_timeout", "nan"), "--hang_timeout: hang_timeout must be above 0, and finite, got nan"),
         (("--save_at_steps", "10", "0"), "--save_at_steps: save_at_steps must be whole numbers of at least 1"),
         (("--save_at_steps", "10", "1.5"), "--save_at_steps: save_at_steps must be whole numbers of at least 1"),
+        (("--save_at_steps", "\u00b2"), "--save_at_steps: save_at_steps must be whole numbers of at least 1"),
+        (
+            ("--allow_change", "lerning_rate"),
+            "--allow_change: there is no setting 'lerning_rate' to change, did you mean",
+        ),
+        (
+            ("--allow_change", "data", "hidden_size"),
+            "--allow_change: hidden_size cannot change: the checkpoint's weights",
+        ),
+        (
+            ("--save_only_model",),
+            "--save_only_model: save_only_model does not go with this script: a run could not go on",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(flags, expected):

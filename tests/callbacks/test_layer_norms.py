@@ -1,8 +1,10 @@
 import pytest
 import torch
-from transformers import TrainerCallback
+from torch.distributed.fsdp import FullyShardedDataParallel
+from transformers import Trainer, TrainerCallback
 
 from hf_strategies.callbacks.layer_norms import LayerNormsCallback, layer_of
+from hf_strategies.errors import UserError
 from hf_strategies.training import StrategyTrainer
 
 
@@ -53,3 +55,24 @@ def test_norms_are_those_of_the_update_that_was_logged_and_of_no_other(tiny_lm, 
             assert row[f"parameter_norm/{layer}"] == pytest.approx(norm(copies.weights[step]), rel=1e-5)
             assert row[f"gradient_norm/{layer}"] == pytest.approx(norm(copies.grads[step]), rel=1e-5)
             assert row[f"update_norm/{layer}"] == pytest.approx(norm(moved), rel=1e-4)
+
+
+def test_a_plain_trainer_has_them_in_its_history(tiny_lm, token_rows, arguments):
+    args = arguments(max_steps=6, logging_steps=3)
+    trainer = Trainer(tiny_lm, args, train_dataset=token_rows, callbacks=[LayerNormsCallback()])
+    trainer.train()
+    rows = [row for row in trainer.state.log_history if "loss" in row]
+    assert [sum("_norm/" in name for name in row) for row in rows] == [15, 15]
+
+
+def test_a_log_of_another_update_has_none(tiny_lm, token_rows, arguments):
+    args = arguments(max_steps=-1, num_train_epochs=2, logging_strategy="epoch", logging_steps=3)
+    trainer = StrategyTrainer(tiny_lm, args, train_dataset=token_rows, callbacks=[LayerNormsCallback()])
+    trainer.train()
+    assert not [name for row in trainer.state.log_history for name in row if "_norm/" in name]
+
+
+def test_flat_weights_are_refused(arguments):
+    flat = FullyShardedDataParallel.__new__(FullyShardedDataParallel)  # it takes two processes to make a whole one
+    with pytest.raises(UserError, match="cannot be seen under FSDP1: use FSDP2"):
+        LayerNormsCallback().on_train_begin(arguments(), None, None, model=flat)

@@ -80,7 +80,7 @@ SHAPES = {
     LEARNING: (lambda x: 0.3 + 0.7 * math.exp(-4 * x), lambda x: 0.5 + 0.5 * math.exp(-2 * x)),
     FLAT: (lambda x: 0.4 + 0.5 * math.exp(-12 * x), lambda x: 0.5 + 0.5 * math.exp(-12 * x)),
     OVERFITTING: (lambda x: 0.05 + 0.7 * math.exp(-4 * x), lambda x: 0.5 + 2 * (x - 0.4) ** 2),
-    UNDERFITTING: (lambda x: 0.7, lambda x: 0.69),
+    UNDERFITTING: (lambda _: 0.7, lambda _: 0.69),
     DIVERGING: (lambda x: 0.5 + 2 * (x - 0.4) ** 2, lambda x: 0.5 + 2 * (x - 0.4) ** 2),
 }
 

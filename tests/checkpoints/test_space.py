@@ -22,7 +22,21 @@ def test_what_does_not_fit_is_refused_with_both_numbers(tmp_path):
         check_space(tmp_path, size=100_000_000, limit=2, present=9, free=99_000_000)
 
 
-def test_the_disk_itself_is_asked(tmp_path):
-    check_space(tmp_path, size=1, limit=2)
-    with pytest.raises(UserError, match="lower save_total_limit"):
-        check_space(tmp_path, size=10**18, limit=2)
+def test_the_best_takes_its_place_beside_the_newest_two(tmp_path):
+    check_space(tmp_path, size=100_000_000, limit=3, keeps_best=True, free=400_000_000)
+    with pytest.raises(UserError, match="4 more"):
+        check_space(tmp_path, size=100_000_000, limit=2, keeps_best=True, free=390_000_000)
+
+
+@pytest.mark.parametrize(
+    ("limit", "keeps_best", "advice"),
+    [
+        (4, False, r"lower save_total_limit \(now 4\), free some"),
+        (2, False, "free: free some, or choose"),  # which is as low as it goes
+        (3, True, "free: free some, or choose"),
+        (None, False, "free: free some, or choose"),
+    ],
+)
+def test_a_lower_limit_is_advised_where_it_would_help(tmp_path, limit, keeps_best, advice):
+    with pytest.raises(UserError, match=advice):
+        check_space(tmp_path, size=10**18, limit=limit, keeps_best=keeps_best)

@@ -37,7 +37,7 @@ def test_an_index_may_not_point_outside(model, name):
         refuse_untrusted(model)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"weight_map": 3}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"weight_map": 3}', "[" * 100_000], ids=lambda text: text[:9])
 def test_an_index_that_cannot_be_read_is_refused(model, text):
     (model / "model.safetensors.index.json").write_text(text)
     with pytest.raises(UserError, match=r"model\.safetensors\.index\.json cannot be read"):
@@ -55,6 +55,8 @@ def test_code_is_the_users_to_allow(model):
     with pytest.raises(UserError, match="--trust_remote_code"):
         refuse_untrusted(model)
     refuse_untrusted(model, trust_remote_code=True)
+    (model / "config.json").write_text("[" * 100_000)  # whoever loads it says what is wrong
+    refuse_untrusted(model)
 
 
 def test_what_the_hub_client_lays_out_is_harmless(tmp_path):

@@ -81,6 +81,19 @@ def test_every_event_is_in_the_file_when_its_writer_is_killed(tmp_path):
     assert [event["step"] for event in read_events(path)] == [0, 1, 2, 3, 4]
 
 
+def test_what_a_full_disk_does_not_take_is_written_whole_and_in_order_once_it_does(tmp_path, no_file_above, capsys):
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append("log", step=1, loss=2.0)
+    whole = log.path.read_bytes()
+    with no_file_above(len(whole) + 9):  # in the middle of a line
+        log.append("log", step=2, loss=1.5)
+        log.append("log", step=3, loss=1.25)
+        assert log.path.read_bytes() == whole
+    log.append("log", step=4, loss=1.0)
+    assert [event["step"] for event in read_events(log.path)] == [1, 2, 3, 4]
+    assert capsys.readouterr().out.count("WARNING") == 1
+
+
 def test_a_torn_last_line_is_left_out_and_does_not_spoil_the_next_one(tmp_path):
     path = tmp_path / "events.jsonl"
     EventLog(path).append("log", step=1, loss=2.0)

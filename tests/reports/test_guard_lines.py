@@ -14,6 +14,7 @@ def test_each_update_that_was_not_taken_has_a_line_in_the_report():
         event(4, "rollback", returned_to=1000),
         event(5, "rollback", returned_to=None),
         event(6, "stop"),
+        event(7, "adapt"),
     ]
     lines = guard_lines(events)
     assert [line.split(". ")[0] for line in lines] == [
@@ -21,6 +22,7 @@ def test_each_update_that_was_not_taken_has_a_line_in_the_report():
         "Update 4: loss is nan; back to the state after update 1,000",
         "Update 5: loss is nan; nothing to go back to",
         "Update 6: loss is nan; training stopped",
+        "Update 7: loss is nan; skipped as the last of its kind: the weights are fine, so the data have changed",
     ]
     page = render_report(RunRecord(title="a", location="b", events=events))
     assert all(line in page for line in lines)

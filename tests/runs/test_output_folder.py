@@ -1,9 +1,11 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
 from hf_strategies.arguments import parse_arguments
-from hf_strategies.arguments.resolved import write_resolved
+from hf_strategies.arguments.resolved import identity_settings, write_resolved
 from hf_strategies.checkpoints.manifest import write_manifest
 from hf_strategies.errors import NoCheckpointError, UserError
 from hf_strategies.runs.output_folder import open_output_folder, write_results
@@ -19,11 +21,13 @@ def in_tmp(tmp_path, monkeypatch):
     return tmp_path
 
 
-def checkpoint(folder, step: int):
+def checkpoint(folder, step: int, **facts):
     path = folder / f"checkpoint-{step}"
     path.mkdir(parents=True)
-    (path / "trainer_state.json").write_text("{}")
-    write_manifest(path, {"step": step})
+    (path / "trainer_state.json").write_text(json.dumps({"global_step": step, "max_steps": 200}))
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        (path / name).write_bytes(b"state")
+    write_manifest(path, {"step": step, **facts})
     return path
 
 
@@ -54,14 +58,14 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken(tmp_path)
     assert "checkpoint-100 is damaged and was renamed checkpoint-100.corrupt" in folder.notes[0]
     assert not (tmp_path / ".saving").exists()
     (before / "trainer_state.json").unlink()
-    with pytest.raises(NoCheckpointError, match="none of the 1 checkpoints"):
+    with pytest.raises(NoCheckpointError, match="no checkpoint to go on from"):
         open_output_folder(arguments)
 
 
 def test_a_damaged_checkpoint_that_is_asked_for_is_refused(tmp_path):
     path = checkpoint(tmp_path / "there", 10)
-    (path / "trainer_state.json").write_text("{ }")
-    with pytest.raises(UserError, match=r"resume_from_checkpoint: .*trainer_state\.json: 3 bytes, expected 2"):
+    (path / "optimizer.pt").write_bytes(b"stat")
+    with pytest.raises(UserError, match=r"resume_from_checkpoint: .*optimizer\.pt: 4 bytes, expected 5"):
         open_output_folder(parse("--output_dir", str(tmp_path / "out"), "--resume_from_checkpoint", str(path)))
     (path / "manifest.json").unlink()  # a plain Trainer's proves nothing, and is taken at its user's word
     asked = parse("--output_dir", str(tmp_path / "out"), "--resume_from_checkpoint", str(path))
@@ -163,3 +167,70 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
         open_output_folder(parse("--output_dir", str(tmp_path / "file" / "runs")))
+
+
+def test_a_checkpoint_of_other_settings_is_not_taken_for_ones_own(tmp_path):
+    theirs = identity_settings(parse("--learning_rate", "1e-3"))
+    path = checkpoint(tmp_path / "theirs", 5, settings=theirs)
+    named = ["--output_dir", str(tmp_path / "own"), "--resume_from_checkpoint", str(path)]
+    assert open_output_folder(parse("--learning_rate", "1e-3", *named)).changed == ()
+    with pytest.raises(UserError, match=r"is of a run that differs in\nlearning_rate: 0.001 there, 0.002 here"):
+        open_output_folder(parse("--learning_rate", "2e-3", *named))
+    changed = open_output_folder(parse("--learning_rate", "2e-3", *named, "--allow_change", "learning_rate"))
+    assert changed.changed == ("learning_rate",)
+    write_resolved(
+        parse(), tmp_path / "theirs", "A run."
+    )  # of default settings, as the folder says; not so its checkpoint
+    with pytest.raises(UserError, match=r"checkpoint-5 is of a run that differs in\nlearning_rate: 0.001 there"):
+        open_output_folder(parse("--output_dir", str(tmp_path / "theirs")))
+
+
+def test_going_back_by_name_leaves_later_checkpoints_behind(tmp_path):
+    arguments = parse("--output_dir", str(tmp_path))
+    write_resolved(arguments, tmp_path, "A run.")
+    early, _ = checkpoint(tmp_path, 4), checkpoint(tmp_path, 8)
+    back = open_output_folder(parse("--output_dir", str(tmp_path), "--resume_from_checkpoint", str(early)))
+    assert back.checkpoint == str(early)
+    assert back.notes == [f"checkpoint-8.abandoned lies behind {early}, from which the run goes on"]
+    assert open_output_folder(arguments).checkpoint == str(early)
+
+
+def test_a_finished_run_is_not_another_one(tmp_path):
+    write_resolved(parse("--max_steps", "10"), tmp_path, "A run.")
+    write_results({"eval_loss": 2.5}, tmp_path)
+    with pytest.raises(UserError, match="holds this run, finished; another max_steps needs a new folder"):
+        open_output_folder(parse("--max_steps", "20", "--output_dir", str(tmp_path), "--allow_change", "max_steps"))
+
+
+def test_a_folder_that_was_there_stays(tmp_path):
+    open_output_folder(parse("--output_dir", str(tmp_path))).give_back()
+    assert tmp_path.is_dir()
+
+
+HOLDING = """
+import sys
+from pathlib import Path
+from hf_strategies.runs.folder_lock import hold
+hold(Path(sys.argv[1]))
+print("holding", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_processes_do_not_run_in_one_folder(tmp_path):
+    command = [sys.executable, "-c", HOLDING, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "holding\n"
+        with pytest.raises(UserError, match="another process runs in it"):
+            open_output_folder(parse("--output_dir", str(tmp_path)))
+    assert open_output_folder(parse("--output_dir", str(tmp_path))).path == tmp_path
+
+
+def test_a_folder_that_reaches_outside_is_not_resumed(tmp_path):
+    arguments = parse("--output_dir", str(tmp_path))
+    write_resolved(arguments, tmp_path, "A run.")
+    path = checkpoint(tmp_path, 10)
+    (path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": "../../x.safetensors"}}))
+    write_manifest(path, {"step": 10})
+    with pytest.raises(UserError, match=r"is not loaded: .*\.\./\.\./x\.safetensors"):
+        open_output_folder(arguments)

@@ -1,3 +1,5 @@
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -34,15 +36,32 @@ def test_a_stop_is_no_error_and_ends_with_143(capsys, words):
     assert capsys.readouterr().err == "stopped: SIGTERM after update 3 of 9\n"
 
 
-def test_an_interruption_outside_of_training_ends_with_143_too(capsys):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
+def test_a_signal_outside_of_training_ends_with_143_too(capsys, name):
     @script
-    def interrupted(argv=None):
-        raise KeyboardInterrupt
+    def stopped(argv=None):
+        signal.raise_signal(getattr(signal, name))
+        raise AssertionError
 
+    before = signal.getsignal(getattr(signal, name))
     with pytest.raises(SystemExit) as ended:
-        interrupted([])
+        stopped([])
     assert ended.value.code == 143
-    assert capsys.readouterr().err == "stopped: SIGINT\n"
+    assert capsys.readouterr().err == f"stopped: {name}, outside of training: nothing that was saved is lost\n"
+    assert signal.getsignal(getattr(signal, name)) is before
+
+
+def test_a_process_forked_by_a_script_dies_of_its_signals_in_silence(capfd):
+    @script
+    def forking(argv=None):
+        child = os.fork()
+        if child == 0:
+            signal.raise_signal(signal.SIGTERM)
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert forking([]) == -signal.SIGTERM
+    assert capfd.readouterr().err == ""
 
 
 def test_debug_keeps_the_traceback():

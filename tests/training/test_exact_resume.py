@@ -45,11 +45,11 @@ def noisy(row):
 
 
 class NoisyStream(IterableDataset):
-    def __init__(self, rows):
-        self.rows = rows
+    def __init__(self, rows, times=9):
+        self.rows = rows * times
 
     def __iter__(self):
-        return map(noisy, self.rows * 9)
+        return map(noisy, self.rows)
 
 
 class Counter(TrainerCallback, ExportableState):
@@ -199,6 +199,16 @@ def test_a_users_stream_that_draws_on_its_samples(run, numbered_rows):
     straight = run("straight", data)
     resumed = run("resumed", data, resume=straight / "checkpoint-5")
     assert_same(left_behind(resumed), left_behind(straight))
+
+
+def test_workers_that_live_on_draw_anew_in_each_pass_of_a_stream(run, numbered_rows):
+    data = NoisyStream(numbered_rows, times=1)  # of which each worker reads all: a pass has six updates
+    workers = {"dataloader_num_workers": 2, "dataloader_persistent_workers": True}
+    whole = left_behind(run("straight", data, dataloader_num_workers=2))
+    living = run("living", data, **workers)
+    assert_same(left_behind(living), whole)
+    resumed = run("resumed", data, resume=living / "checkpoint-7", **workers)
+    assert_same(left_behind(resumed), whole)
 
 
 def test_a_run_that_is_made_longer_goes_on_in_its_stream(run, streamed):

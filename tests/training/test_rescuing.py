@@ -82,6 +82,24 @@ def test_training_that_has_diverged_is_not_saved(build, tmp_path):
     assert not list((tmp_path / "out").glob("checkpoint-*"))
 
 
+def test_a_trial_that_a_search_ends_early_is_no_error(build_lm, numbered_rows, arguments, tmp_path):
+    pytest.importorskip("optuna")
+    from optuna.pruners import BasePruner
+
+    class Always(BasePruner):
+        def prune(self, study, trial):
+            return bool(trial.intermediate_values)
+
+    args = arguments(save_strategy="no", max_steps=4, eval_strategy="steps", eval_steps=2)
+    trainer = StrategyTrainer(
+        None, args, model_init=lambda _: build_lm(), train_dataset=numbered_rows, eval_dataset=numbered_rows[:4]
+    )
+    space = {"hp_space": lambda trial: {"learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-3)}}
+    with pytest.raises(ValueError, match="No trials are completed"):
+        trainer.hyperparameter_search(backend="optuna", n_trials=1, pruner=Always(), **space)
+    assert not list((tmp_path / "out").rglob("checkpoint-*"))
+
+
 def test_an_error_before_the_first_update_is_over_leaves_nothing(build, tmp_path):
     with pytest.raises(RuntimeError, match="out of memory"):
         build(Failing("on_substep_end", 1)).train()
@@ -95,3 +113,10 @@ def test_a_rescue_that_fails_too_hides_nothing(build, tmp_path, capsys):
     assert "update 3 could not be saved: reporter is gone; the error: RuntimeError: out of memory" in (
         capsys.readouterr().out
     )
+
+
+def test_a_rescue_on_a_full_disk_claims_nothing(build, tmp_path, capsys, no_file_above):
+    with no_file_above(10_000), pytest.raises(RuntimeError, match="out of memory"):
+        build(Failing("on_substep_end", 4)).train()
+    assert not list((tmp_path / "out").glob("checkpoint-*"))
+    assert "after update 3, which could not be saved; the error: RuntimeError" in capsys.readouterr().out

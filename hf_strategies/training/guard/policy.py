@@ -16,6 +16,8 @@ class Action(str, Enum):
     SKIP = "skip"
     ROLLBACK = "rollback"
     STOP = "stop"
+    OVERFLOW = "overflow"  # only fp16's scale was too high: its scaler leaves the update out
+    ADAPT = "adapt"  # in the place of a stop, where weights are fine: what is usual is learned anew
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ class SlowRestart:
 
     def __init__(self, optimizer: Optimizer, factor: float, updates: int) -> None:
         self.factor = factor
-        self._updates = updates
+        self.updates = updates
         self._rates: list[Any] = []
         self._hooks = [
             optimizer.register_step_pre_hook(self._slow_down),
@@ -25,10 +25,10 @@ class SlowRestart:
 
     def begin_update(self) -> bool:
         """Count an update; False, and no effect on it or any later one, where there have been enough."""
-        self._updates -= 1
-        if self._updates < 0:
+        self.updates -= 1
+        if self.updates < 0:
             self.cancel()
-        return self._updates >= 0
+        return self.updates >= 0
 
     def cancel(self) -> None:
         """Leave the optimizer alone from here on."""

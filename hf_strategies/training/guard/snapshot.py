@@ -17,7 +17,6 @@ from transformers.trainer_callback import ExportableState
 
 from hf_strategies.callbacks.weight_averaging import WeightAveragingCallback
 from hf_strategies.distributed.sharding import local
-from hf_strategies.module_tree.buffers import saved_buffers
 from hf_strategies.training.random_streams import RandomStreams
 
 HEALTHY_AFTER = 4  # good updates that prove a state: weights that are already lost show it within a few
@@ -54,10 +53,6 @@ class Live:
                 yield from (partition.detach() for partition in getattr(wrapper, name, ()))
         for averaging in self.averagings:
             yield from averaging.tensors()
-
-    def statistics(self) -> Iterator[Tensor]:
-        """Yield the buffers that a forward pass may change, such as a batch norm's."""
-        yield from (local(module._buffers[name]) for _, module, name in saved_buffers(self.model))
 
     def num_bytes(self) -> int:
         """Bytes of weights and optimizer state on this rank."""
@@ -159,18 +154,14 @@ class Memory:
     def is_empty(self) -> bool:
         return not self._kept
 
-    def take(self, live: Live, step: int, random: RandomStreams) -> None:
-        """Snapshot a run's state in the place of the older of two, unless the newer has still to prove itself.
-
-        The first is where the run begins, and needs no proof.
-        """
-        is_first = self.is_empty
+    def take(self, live: Live, step: int, random: RandomStreams, *, is_proven: bool = False) -> None:
+        """Snapshot a run's state in the place of the older of two, unless the newer has still to prove itself."""
         if len(self._kept) == 2 and not self._kept[-1].is_healthy:
             return
         spare = self._kept.pop(0) if len(self._kept) == 2 else None
         self._kept.append(Snapshot(live, step, random, spare))
-        if is_first:
-            self._kept[0].num_good_since = HEALTHY_AFTER
+        if is_proven:
+            self._kept[-1].num_good_since = HEALTHY_AFTER
 
     def judge(self, *, is_good: bool) -> None:
         """Count a good update for the snapshots before it; a bad one begins the count of the unproven anew."""
@@ -180,9 +171,9 @@ class Memory:
             elif not snapshot.is_healthy:
                 snapshot.num_good_since = 0
 
-    def newest_healthy(self, *, before: int | None) -> Snapshot | None:
-        """Return the newest proven snapshot, of those before a step where one is given."""
-        proven = [item for item in self._kept if item.is_healthy and (before is None or item.step < before)]
+    def newest_healthy(self, *, before: int) -> Snapshot | None:
+        """Return the newest proven snapshot of those before a step."""
+        proven = [item for item in self._kept if item.is_healthy and item.step < before]
         return proven[-1] if proven else None
 
     def forget_after(self, step: int) -> None:

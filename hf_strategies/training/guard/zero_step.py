@@ -2,15 +2,21 @@
 
 Both kinds of ZeRO optimizer (stages 1 and 2, and stage 3) reduce the gradients, take their norm, call `_update_scale`
 with whether a scaled fp16 gradient has overflown, and leave without a step, everything cleaned up, where their own
-`overflow` is then set. A guard that has its say in `_update_scale` therefore needs nothing else.
+`overflow` is then set. A guard that has its say in `_update_scale` therefore needs nothing else. DeepSpeed 0.18 calls
+it before it takes the norm, in which it hides what is not finite: nothing can be judged there in time. Where
+`compute_grad_norm` is off, an update is judged by its loss alone.
 """
 
 import math
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import torch
+from packaging.version import Version
 from torch import Tensor
+
+SINCE = "0.19.8"  # of DeepSpeed: the first version with which this was seen to work
 
 
 class ZeroStep:
@@ -35,8 +41,9 @@ class ZeroStep:
 
     @staticmethod
     def can_watch(engine: Any) -> bool:
-        """Tell whether an engine's optimizer is one of those that this knows: ZeRO's, of stages 1 to 3."""
-        return all(hasattr(engine.optimizer, name) for name in ("_update_scale", "overflow", "dtype"))
+        """Tell whether this knows an engine's optimizer: ZeRO's of stages 1 to 3, but not its `BF16_Optimizer`."""
+        is_right = Version(version("deepspeed")) >= Version(SINCE)
+        return is_right and all(hasattr(engine.optimizer, name) for name in ("_update_scale", "overflow", "dtype"))
 
     def end_update(self) -> None:
         """Let the host's schedule go on after a bad update: what the host takes for an overflow it would not count."""

@@ -53,9 +53,12 @@ class HangWatchdog:
     def _dump(self, silence: float) -> None:
         said = f"nothing has happened for {silence:.0f} s; the stacks of all threads (also in {self.path}):"
         print(said, file=sys.stderr, flush=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}: {said}\n")
-            file.flush()
-            faulthandler.dump_traceback(file)
         if sys.__stderr__ is not None:  # a process without a terminal may have none
             faulthandler.dump_traceback(sys.__stderr__)
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}: {said}\n")
+                file.flush()
+                faulthandler.dump_traceback(file)
+        except OSError as error:
+            print(f"{self.path} cannot be written: {error.strerror}", file=sys.stderr, flush=True)

@@ -17,8 +17,8 @@ class StopSignals:
     """Remember which signal came, inside `with`; a second one ends the process at once, as if nobody had caught it.
 
     What a launcher sends on does not count as a second one: neither what comes within a second, nor the news of the
-    launcher's own end. A handler that was there before is called too, and is put back; a signal that was ignored stays
-    so. Outside of the main thread Python catches no signals, and neither does this.
+    launcher's own end. A handler that was there before is called too, unless it ends the process, and is put back; a
+    signal that was ignored stays so. Outside of the main thread Python catches no signals, and neither does this.
 
     Args:
         announce: Say on stderr that a signal came, since an update may still take long.
@@ -28,6 +28,7 @@ class StopSignals:
         self.received: str | None = None
         self._announce = announce
         self._first_at = 0.0
+        self._process = os.getpid()
         self._parent = os.getppid()
         self._previous: dict[int, Any] = {}
 
@@ -47,6 +48,11 @@ class StopSignals:
                 signal.signal(number, previous)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a data loader's worker, forked with this handler
+            if number != signal.SIGINT:  # which a terminal sends to all, while the run still needs its batches
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            return
         parent, self._parent = self._parent, os.getppid()
         is_second = self.received is not None
         if not is_second:
@@ -56,7 +62,7 @@ class StopSignals:
                 said = f"{self.received}: saving and stopping after this update; once more ends it at once\n"
                 os.write(2, said.encode())
         previous: Callable | Any = self._previous[number]
-        if callable(previous) and previous is not signal.default_int_handler:
+        if callable(previous) and not getattr(previous, "ends_process", previous is signal.default_int_handler):
             previous(number, frame)
         if is_second and parent == self._parent and time.monotonic() - self._first_at >= FORWARDED:
             signal.signal(number, signal.SIG_DFL)

@@ -43,14 +43,17 @@ def deadlines(max_hours: float | None, *, started: float, environ: Mapping[str, 
     return found
 
 
-def due(known: list[Deadline], *, now: float, update_seconds: float, save_seconds: float) -> str | None:
-    """Name the deadline that leaves no room for another update and a save; None while all of them do.
+def due(
+    known: list[Deadline], *, now: float, update_seconds: float, evaluation_seconds: float, save_seconds: float
+) -> str | None:
+    """Name the deadline that leaves no room for another update, an evaluation and a save; None while all of them do.
 
     Args:
         known: All deadlines.
         now: Seconds since 1970.
         update_seconds: What the last update took.
+        evaluation_seconds: What the last evaluation took.
         save_seconds: What the last save took; the next may take twice that.
     """
-    needed = update_seconds + 2 * save_seconds
+    needed = update_seconds + evaluation_seconds + 2 * save_seconds
     return next((deadline.name for deadline in known if now + needed + deadline.slack > deadline.at), None)

@@ -31,6 +31,7 @@ def drill(main: Callable[[Sequence[str]], Any], folder: Path, *, seed: int) -> O
         folder: Where mutants are written.
         seed: Decides the mutant.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     draw = random.Random(seed)
     missing = ["--train_file", str(folder / "not-there.txt"), "--output_dir", str(folder / "out")]
     path = folder / "mutant.yaml"

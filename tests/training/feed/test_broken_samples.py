@@ -65,6 +65,28 @@ def test_an_unfinished_last_line_is_forgotten(tmp_path):
     assert listed(path) == list(samples.known) == [1]
 
 
+@pytest.mark.parametrize("damage", ["\0" * 40, "[]", '{"index": 2}', '{"index": 2, "epoch": "', "\udcff"])
+def test_a_damaged_line_is_forgotten_and_the_others_stay(tmp_path, damage):
+    path = tmp_path / "list"
+    BrokenSamples(path, 1.0, 100).draw(100, [broken(1, 10), broken(2, 20), broken(3, 30)])
+    first, _, third = path.read_text().splitlines()
+    path.write_bytes("\n".join([first, damage, third, ""]).encode(errors="surrogateescape"))
+    samples = BrokenSamples(path, 1.0, 100)
+    samples.go_back(1, 0, rewrite=True)
+    assert listed(path) == list(samples.known) == [1, 3]
+
+
+def test_a_full_disk_costs_a_line_and_no_run(tmp_path, no_file_above, capsys):
+    samples = BrokenSamples(tmp_path / "list", 1.0, 100)
+    with no_file_above(10):
+        assert samples.draw(8, [broken(3)]) == [broken(3)]
+    assert f"{tmp_path}/list does not list it: " in capsys.readouterr().out
+    samples.draw(8, [broken(4)])
+    samples.draw(8, [broken(5)])
+    samples.go_back(1, 0, rewrite=True)
+    assert listed(tmp_path / "list") == [5]  # the fourth follows what was written of the third
+
+
 class Rows:
     """Rows of which some cannot be loaded."""
 

@@ -3,7 +3,15 @@ import random
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import BatchSampler, DataLoader, SequentialSampler, default_collate
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Sampler,
+    SequentialSampler,
+    WeightedRandomSampler,
+    default_collate,
+)
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from hf_strategies.errors import UserError
 from hf_strategies.randomness import draw_seed, generator
@@ -38,7 +46,7 @@ def collate_and_draw(samples):
 
 
 def batches(dataset, workers=0, epoch=0, collator=default_collate):
-    order = PlacedOrder(ShuffledOrder(len(dataset), seed=1))
+    order = PlacedOrder(ShuffledOrder(len(dataset), seed=1), seed=7)
     order.set_epoch(epoch)
     feed = SampleFeed(dataset, collator, seed=7)
     sampler = BatchSampler(order, batch_size=4, drop_last=False)
@@ -46,10 +54,61 @@ def batches(dataset, workers=0, epoch=0, collator=default_collate):
 
 
 def test_an_order_says_where_each_sample_stands():
-    order = PlacedOrder(SequentialSampler(range(3)))
+    order = PlacedOrder(SequentialSampler(range(3)), seed=0)
     order.set_epoch(2)
     assert list(order) == [(0, 2, 0), (1, 2, 1), (2, 2, 2)]
     assert len(order) == 3
+
+
+class Lazy(Sampler):
+    """Draws each index when it is asked for it, from the three streams in turn."""
+
+    def __iter__(self):
+        for number in range(2500):
+            drawn = (random.random(), np.random.random(), torch.rand(()).item())[number % 3]
+            yield int(drawn * 1000)
+
+    def __len__(self):
+        return 2500
+
+
+ORDERS = {
+    "drawn at its beginning": lambda: WeightedRandomSampler([1.0] * 1000, 1000),
+    "with a generator of its own": lambda: WeightedRandomSampler([1.0] * 1000, 1000, generator=torch.Generator()),
+    "by length": lambda: LengthGroupedSampler(8, lengths=[1] * 1000),
+    "drawn while it is read": Lazy,
+}
+
+
+@pytest.mark.parametrize("build", ORDERS.values(), ids=ORDERS)
+def test_an_order_that_draws_is_keyed_by_seed_and_epoch(build):
+    def read(seed, epoch):
+        order.set_epoch(epoch)
+        order.seed = seed
+        indices = []
+        for index, _, _ in order:
+            indices.append(index)
+            torch.rand(()), random.random(), np.random.random()  # training draws in between
+        return indices
+
+    order = PlacedOrder(build(), seed=0)
+    seed_streams(5)
+    first, second, other = read(1, 0), read(1, 1), read(2, 0)
+    assert len(first) == len(order)
+    assert first != second != other != first
+    order = PlacedOrder(build(), seed=0)
+    seed_streams(6)
+    assert [read(1, 1), read(1, 0)] == [second, first]
+
+
+def test_an_order_that_draws_leaves_the_global_streams_alone():
+    seed_streams(0)
+    expected = draws()
+    seed_streams(0)
+    places = iter(PlacedOrder(Lazy(), seed=1))
+    for _ in range(1500):
+        next(places)
+    assert torch.equal(draws(), expected)
 
 
 def test_draws_are_those_of_streams_seeded_by_the_place():

@@ -6,6 +6,8 @@ import time
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import IterableDataset
+from transformers import default_data_collator
 
 from hf_strategies.callbacks.event_log import EventLogCallback
 from hf_strategies.errors import UserError
@@ -33,14 +35,36 @@ class Deadly:
         return self.rows[index]
 
 
+class DeadlyStream(IterableDataset):
+    """Rows with noise; whoever reads the tenth of the second pass kills itself, where there is a file to remove."""
+
+    def __init__(self, rows, mark):
+        self.rows, self.mark = rows, mark
+        self.epoch = 0
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
+
+    def __iter__(self):
+        for number, row in enumerate(self.rows):
+            if self.epoch == 1 and number == 9 and self.mark.exists():
+                self.mark.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+            ids = row["input_ids"].clone()
+            ids[1:] = torch.randint(32, (7,))
+            yield {"input_ids": ids, "labels": ids}
+
+
 @pytest.fixture
 def train(build_lm, numbered_rows, arguments, tmp_path):
-    def run(trainer_class=StrategyTrainer, *, resume=None, deadly=(), times=1, **changes):
+    def run(trainer_class=StrategyTrainer, *, resume=None, deadly=(), times=1, data=None, collator=None, **changes):
         settings = {"save_strategy": "no", "dataloader_num_workers": 2, **changes}
         trainer = trainer_class(
             build_lm(),
             arguments(**settings),
-            train_dataset=Deadly(numbered_rows, tmp_path, deadly=deadly, times=times),
+            train_dataset=data or Deadly(numbered_rows, tmp_path, deadly=deadly, times=times),
+            data_collator=collator,
+            max_broken_share=1.0,
             callbacks=[EventLogCallback(tmp_path / "out" / "events.jsonl")],
         )
         trainer.train(resume_from_checkpoint=resume)
@@ -79,6 +103,40 @@ def test_a_worker_that_dies_during_a_step_does_not_break_it(train):
 
     whole, mended = train(dataloader_num_workers=0), train(Killing)
     assert_same_run(mended, whole)
+
+
+def test_a_stream_is_read_again_in_the_same_pass(train, numbered_rows, tmp_path):
+    def collate(samples):
+        if any(int(sample["input_ids"][0]) == 2 for sample in samples):
+            raise ValueError("no text")
+        return default_data_collator(samples)
+
+    stream, how = DeadlyStream(numbered_rows, tmp_path / "mark"), {"collator": collate, "dataloader_num_workers": 1}
+    whole = train(data=stream, save_strategy="steps", **how)
+    broken = (tmp_path / "out" / "broken_samples.jsonl").read_text()
+    stream.mark.touch()
+    mended = train(data=stream, resume=f"{tmp_path}/out/checkpoint-4", **how)
+    assert not stream.mark.exists()
+    assert (tmp_path / "out" / "broken_samples.jsonl").read_text() == broken
+    assert broken.count("ValueError: no text") == 3  # once in each pass
+    assert mended.model.seen == whole.model.seen[32:]
+    for one, other in zip(mended.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_what_a_worker_refuses_is_told_in_a_line(train, tmp_path):
+    class Unreadable(Deadly):
+        def __getitem__(self, index):
+            raise OSError("unreadable")
+
+    told = []
+    for workers in (0, 1):
+        with pytest.raises(UserError) as caught:
+            train(data=Unreadable(range(24), tmp_path), dataloader_num_workers=workers)
+        told.append(str(caught.value))
+    assert told[0] == told[1]
+    assert told[0].startswith("sample ")
+    assert len(told[0].splitlines()) == 1
 
 
 def test_a_resumed_run_restarts_from_its_own_position(train, tmp_path):

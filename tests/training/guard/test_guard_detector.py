@@ -16,7 +16,9 @@ def seasoned(losses, norms=None) -> Detector:
 
 def test_a_height_by_hand():
     assert height(9.0, [1.0, 2.0, 3.0, 4.0, 5.0], floor=0.1) == pytest.approx(6 / 1.4826)  # median 3, deviation 1
-    assert height(9.0, [1.0, 2.0, 3.0, 4.0, 23.0], floor=0.1) == pytest.approx(6 / 5)  # the 23 stands 20 above it
+    tail = [1.0, 2.0, 3.0, 4.0, 23.0, *[1.0, 2.0, 3.0, 4.0] * 2]
+    assert height(8.5, tail, floor=0.1) == pytest.approx(5.5 / 5)  # the 23 stands 20 above the median of 3
+    assert height(8.5, tail[:-1], floor=0.1) == pytest.approx(6 / 1.4826)  # and counts once eight have followed
     assert height(9.0, [3.0] * 5, floor=0.5) == pytest.approx(12.0)
 
 
@@ -41,6 +43,24 @@ def test_spikes_upward_are_bad_and_falls_are_not():
 def test_heavy_tails_that_were_accepted_are_accepted_again():
     losses = [0.8, 0.05, 0.02, 0.6, 0.01, 0.03] * 10  # a small batch with a hard example now and then
     assert not seasoned(losses).trouble(1.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    "climb", [[3.0 + 0.5 * step for step in range(1, 40)], [3.0 + 0.1 * step for step in range(40)]]
+)
+def test_a_climb_does_not_vouch_for_itself(climb):
+    detector = seasoned([3.0 + 0.01 * (step % 5) for step in range(64)])
+    for loss in climb:
+        if not detector.trouble(loss, 1.0):
+            detector.accept(loss, 1.0)
+    assert max(detector.losses) <= 4.1  # a single spike would be bad from 4.02 on
+    assert detector.trouble(climb[-1], 1.0)
+
+
+def test_a_climb_that_grows_ever_faster_is_bad_at_its_second_step():
+    detector = seasoned([3.0 + 0.01 * (step % 5) for step in range(64)])
+    detector.accept(3.9, 2.4)
+    assert detector.trouble(3.0 + 0.9 * 2.4, 2.4**2)
 
 
 def test_losses_of_any_unit_are_judged_by_their_own_size():

@@ -1,7 +1,7 @@
 import pytest
 
+from hf_strategies.distributed.agreement import decide_together
 from hf_strategies.errors import UserError
-from hf_strategies.runs.agreement import decide_together
 
 
 def test_a_process_alone_decides_for_itself():
