@@ -8,6 +8,7 @@ from hf_strategies.training.continuing import ContinuingMixin
 from hf_strategies.training.feeding import FeedingMixin
 from hf_strategies.training.gradients import GradientsMixin
 from hf_strategies.training.guarding import GuardingMixin
+from hf_strategies.training.loading import LoadingMixin
 from hf_strategies.training.metric_log import MetricLogMixin
 from hf_strategies.training.regularizing import RegularizingMixin
 from hf_strategies.training.rescuing import RescuingMixin
@@ -22,6 +23,7 @@ class StrategyMixin(
     RescuingMixin,
     CheckpointingMixin,
     ResumingMixin,
+    LoadingMixin,
     AveragingMixin,
     SchedulingMixin,
     GuardingMixin,
