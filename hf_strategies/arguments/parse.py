@@ -10,7 +10,15 @@ from hf_strategies.arguments.checks import change_problems, find_problems
 from hf_strategies.arguments.cooldown import cooldown_problems, read_trunk
 from hf_strategies.arguments.help import help_text
 from hf_strategies.arguments.host import host_settings
-from hf_strategies.arguments.layers import Layer, Written, find_recipe, read_flags, read_yaml, recipe_names
+from hf_strategies.arguments.layers import (
+    Layer,
+    Written,
+    find_recipe,
+    read_flags,
+    read_yaml,
+    recipe_names,
+    unknown_recipe,
+)
 from hf_strategies.arguments.merging import Value, merge
 from hf_strategies.arguments.settings import Setting, settings_of
 from hf_strategies.arguments.topics import (
@@ -28,7 +36,7 @@ from hf_strategies.arguments.tuning_topics import (
     TaskArguments,
     WeightArguments,
 )
-from hf_strategies.errors import UserError, did_you_mean
+from hf_strategies.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +102,14 @@ def parse_arguments(
     argv = list(sys.argv[1:] if argv is None else argv)
     settings = all_settings(job)
     if "--help" in argv or "-h" in argv:
-        print(help_text(description, settings, default_recipe))
+        print(help_text(description, settings, recipes=recipe_names(job), default_recipe=default_recipe))
         raise SystemExit(0)
 
     problems: list[str] = []
     flags, loose = read_flags(argv, settings, problems)
     problems += [f"{word}: expected one recipe or YAML file, then --flags" for word in loose[1:]]
     named = loose[0] if loose else default_recipe
-    layers, recipe, name = _file_layers(named, default_recipe, problems)
+    layers, recipe, name = _file_layers(named, default_recipe, job, problems)
     trunk = None
     for layer in (*layers, flags):
         if (branching := layer.values.get("cooldown_from")) is not None and branching.value is not None:
@@ -114,7 +122,7 @@ def parse_arguments(
                 recipe = str(trunk.values.pop("recipe", Written(recipe, "")).value)
                 name = f"{checkpoint.absolute().parent.name}-cooldown"
     if trunk is not None:
-        if loose and named in recipe_names():
+        if loose and named in recipe_names(job):
             problems.append(f"{named}: a cooldown stands on the settings of its trunk, not on a recipe")
         layers[0] = trunk
     merged, notes = merge([*layers, flags], settings, problems)
@@ -143,7 +151,7 @@ def parse_arguments(
     )
 
 
-def _file_layers(named: str, default_recipe: str, problems: list[str]) -> tuple[list[Layer], str, str]:
+def _file_layers(named: str, default_recipe: str, job: str, problems: list[str]) -> tuple[list[Layer], str, str]:
     """Read the file that was named and the recipe under it.
 
     A user's YAML stands on the shipped recipe that its `recipe:` line names, or on the job's default one. A file or a
@@ -153,30 +161,29 @@ def _file_layers(named: str, default_recipe: str, problems: list[str]) -> tuple[
         The layers, the recipe's name, and the run's name.
     """
     try:
-        path = find_recipe(named)
+        path = find_recipe(named, job)
         layer = read_yaml(path, str(path))
     except UserError as error:
         problems.append(str(error))
         named = default_recipe
-    if named in recipe_names():
-        return _shipped_layers(named), named, named
+    known = recipe_names(job)
+    if named in known:
+        return _shipped_layers(named, job), named, named
     base = layer.values.pop("recipe", None)
     recipe, name = default_recipe, path.stem
     if base is not None and base.value is not None:
-        if base.value in recipe_names():
+        if base.value in known:
             recipe = name = base.value
         else:
-            guess = did_you_mean(base.value, recipe_names())
-            known = ", ".join(recipe_names())
-            problems.append(f"{base.where}: unknown recipe {base.value!r}{guess} (known: {known})")
-    return [*_shipped_layers(recipe), layer], recipe, name
+            problems.append(f"{base.where}: {unknown_recipe(base.value, job)} (known: {', '.join(known)})")
+    return [*_shipped_layers(recipe, job), layer], recipe, name
 
 
-def _shipped_layers(name: str) -> list[Layer]:
+def _shipped_layers(name: str, job: str) -> list[Layer]:
     """Read a shipped recipe, and before it the one that its own `recipe:` line names."""
-    layer = read_yaml(find_recipe(name), f"recipe {name}")
+    layer = read_yaml(find_recipe(name, job), f"recipe {name}")
     base = layer.values.pop("recipe", None)
-    return [*(_shipped_layers(base.value) if base is not None else ()), layer]
+    return [*(_shipped_layers(base.value, job) if base is not None else ()), layer]
 
 
 def _fill(topic: type, merged: dict[str, Value]) -> Any:

@@ -10,6 +10,8 @@ from hf_strategies.arguments.merging import Value
 from hf_strategies.arguments.schedule_checks import refused
 from hf_strategies.augmentation.image_spec import parse_image_spec
 from hf_strategies.augmentation.text import parse_text_spec
+from hf_strategies.callbacks import AVERAGES
+from hf_strategies.callbacks.average_settings import check_average_settings
 from hf_strategies.objectives import OBJECTIVES, check_objective_settings
 from hf_strategies.ranges import AT_LEAST_ONE
 from hf_strategies.tasks import TASKS
@@ -18,6 +20,7 @@ from hf_strategies.tasks import TASKS
 CHOICES: tuple[tuple[str, Any, str, Callable[[str, dict[str, Any]], None]], ...] = (
     ("adapter", ADAPTERS, "adapter_kwargs", check_adapter_settings),
     ("loss", OBJECTIVES, "loss_kwargs", check_objective_settings),
+    ("averaging", AVERAGES, "averaging_kwargs", check_average_settings),
 )
 IN_TURN = "in_turn"  # of balanced_sampling
 NEEDS = {"merge_adapter": "adapter", "early_stopping_min_gain": "early_stopping_patience"}
