@@ -16,7 +16,7 @@ FLOORS = [
     {"module_tree"},
     {"schedulers", "optimizers", "models", "augmentation", "adapters", "objectives", "metrics"},
     {"data", "checkpoints", "reports"},
-    {"tasks"},
+    {"tasks", "prompting"},
     {"callbacks"},
     {"training"},
     {"arguments"},
