@@ -61,6 +61,7 @@ class Sides:
         held_out: Where the validation rows come from, in words.
         broken: Lines about rows that were skipped, or nothing.
         identity: Digest of all that is in them.
+        validation_identity: Digest of the validation rows alone: scores on rows of one digest can be compared.
     """
 
     train: Sequence[Row]
@@ -68,6 +69,7 @@ class Sides:
     held_out: str
     broken: str
     identity: str
+    validation_identity: str
 
 
 def read_sides(
@@ -147,7 +149,7 @@ def split_sides(
         if not rows:
             raise UserError(f"no rows are left to {side} on: {broken.summary() or 'the data are empty'}")
     identity = digest(key(row) for rows in (trained_on, held) for row in rows)
-    return Sides(trained_on, held, held_out, broken.summary(), identity)
+    return Sides(trained_on, held, held_out, broken.summary(), identity, digest(key(row) for row in held))
 
 
 def choose(rows: Sequence[Row], count: int | None, seed: int) -> Sequence[Row]:

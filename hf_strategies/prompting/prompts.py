@@ -147,7 +147,7 @@ class PromptEncoder:
                 )
 
 
-def common_prefix(rows: Sequence[Sequence[int]]) -> int:
+def common_prefix(rows: Sequence[list[int]]) -> int:
     """Count the tokens with which all rows begin."""
     first, last = min(rows), max(rows)  # whatever these two share, all in between share
     for place, (one, other) in enumerate(zip(first, last)):

@@ -20,6 +20,7 @@ from hf_strategies.errors import UserError
 from hf_strategies.reports import format_count
 from hf_strategies.runs import startup
 from hf_strategies.runs.augmenting import build_augmentation
+from hf_strategies.runs.costs import describe_costs
 from hf_strategies.runs.job import check_same_data, push, refuse_to_finish, run_in_folder, say, train
 from hf_strategies.runs.language_model import check_trusted
 from hf_strategies.runs.output_folder import OutputFolder, write_results
@@ -102,12 +103,24 @@ def prepare(arguments: Arguments) -> Job:
     if not (data.train_file or data.dataset_name or task.embedded):
         raise UserError(f"train_file: task {asked.task} needs data; name train_file or dataset_name")
     processor = load_processor(arguments, task)
+    sides = read_rows(arguments, task, processor)
+    notes = task.settle(sides.train, sides.validation, known_classes(arguments, task))
+    return Job(task, processor, sides, [*notes, *filter(None, [sides.broken])])
+
+
+def read_rows(arguments: Arguments, task: Task, processor: Any) -> Sides:
+    """Read the rows that were named, for a task that has not seen any yet.
+
+    Raises:
+        UserError: There are none, or they are not what the task needs.
+    """
+    data = arguments.data
     train = DataSource(
         files=tuple(data.train_file or ()),
         dataset_name=data.dataset_name,
         dataset_config_name=data.dataset_config_name,
     )
-    sides = task.read(
+    return task.read(
         train,
         DataSource(files=tuple(data.validation_file)) if data.validation_file else None,
         processor,
@@ -176,7 +189,7 @@ def run(
         refuse_to_finish(trainer, folder.path)
         trainer.save_last()
     predictions, scores = report_predictions(trainer, task, validation, sides.validation)
-    results |= scores
+    results |= {**scores, **describe_costs(sides, args.device, trained=count_trained(tuned.model))}
     if is_main_process():
         if arguments.weights.merge_adapter:
             merge_adapter(tuned.model).save_pretrained(folder.path / MERGED)
@@ -201,8 +214,13 @@ def run(
     return results
 
 
+def count_trained(model: nn.Module) -> int:
+    """Count the parameters that learn."""
+    return sum(param.numel() for param in model.parameters() if param.requires_grad)
+
+
 def describe_trained(model: nn.Module) -> str:
     """Say how many parameters learn, of how many."""
     total = sum(param.numel() for param in model.parameters())
-    trained = sum(param.numel() for param in model.parameters() if param.requires_grad)
+    trained = count_trained(model)
     return f"{format_count(trained)} of {format_count(total)} parameters learn ({trained / total:.1%})"
