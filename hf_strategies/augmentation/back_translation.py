@@ -7,7 +7,7 @@ likeliest text: https://arxiv.org/abs/1808.09381.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +92,7 @@ def paraphrase(
     num_paraphrases: int = 2,
     temperature: float = 0.9,
     batch_size: int = 32,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, list[str]]:
     """Sample paraphrases of texts; the same arguments give the same ones.
 
@@ -105,6 +106,7 @@ def paraphrase(
         num_paraphrases: Samples of each text on the way there; each is brought back once.
         temperature: Of the sampling, above 0; lower stays closer to the text.
         batch_size: Texts per call of a model.
+        progress: Told after each call of a model how many texts one way has done, and of how many.
 
     Returns:
         Paraphrases by text, with single spaces; an empty list for a text that has none, which is said in the log. It
@@ -125,6 +127,7 @@ def paraphrase(
             temperature=temperature,
             batch_size=batch_size,
             seed=draw_seed(seed, 0, number, "back_translation"),
+            progress=progress,
         )
         pairs = [(original, one) for (original, _), several in zip(pairs, samples) for one in several]
     found: dict[str, dict[str, None]] = {text: {} for text in originals}  # dictionaries, to keep an order
@@ -143,7 +146,14 @@ def paraphrase(
 
 
 def _sample(
-    translator: Translator, texts: Sequence[str], *, num_samples: int, temperature: float, batch_size: int, seed: int
+    translator: Translator,
+    texts: Sequence[str],
+    *,
+    num_samples: int,
+    temperature: float,
+    batch_size: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
 ) -> list[list[str]]:
     """Return what a model writes for each text: those of `num_samples` samples that end and are not empty."""
     import torch  # here, so that a command line can be checked without it
@@ -153,6 +163,7 @@ def _sample(
     room, ends = token_room(model, tokenizer), torch.as_tensor(model.generation_config.eos_token_id, device=device)
     encoded = translator.encode(texts)
     written: list[list[str]] = [[] for _ in texts]
+    done = 0
     with torch.no_grad(), torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
         torch.manual_seed(seed)
         for batch in _batches([len(tokens) for tokens in encoded], batch_size, room):
@@ -174,6 +185,9 @@ def _sample(
             for number, (text, whole) in enumerate(zip(decoded, ended)):
                 if whole and text.strip():
                     written[batch[number // num_samples]].append(" ".join(text.split()))
+            done += len(batch)
+            if progress is not None:
+                progress(done, len(texts))
     return written
 
 

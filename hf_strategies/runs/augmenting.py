@@ -1,6 +1,7 @@
 """What is done to a run's training examples: from settings to what a data set takes."""
 
 import json
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from hf_strategies.errors import UserError, first_line
 from hf_strategies.tasks.task import Task
 
 PARAPHRASES = "paraphrases.json"
+TELL_EVERY = 10.0  # seconds
 
 
 def build_augmentation(
@@ -96,11 +98,25 @@ def paraphrases(arguments: Arguments, texts: Sequence[str], *, seed: int) -> dic
     name = digest([str(ways), str(settings), str(seed), *texts])
 
     def write(folder: Path) -> None:
-        made = paraphrase(texts, [load_translator(way) for way in ways], seed=seed, **settings)
+        translators = [load_translator(way) for way in ways]
+        made = paraphrase(texts, translators, seed=seed, progress=TranslationProgress(), **settings)
         (folder / PARAPHRASES).write_text(json.dumps(made), encoding="utf-8")
 
     folder, _ = built_once("paraphrases", name, write)
     return json.loads((folder / PARAPHRASES).read_text(encoding="utf-8"))
+
+
+class TranslationProgress:
+    """Say now and then how far a translation is, which takes a model's time for each text."""
+
+    def __init__(self) -> None:
+        self._told = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Say it, if it was not said for a while."""
+        if time.monotonic() - self._told >= TELL_EVERY:
+            self._told = time.monotonic()
+            print(f"translate {done:,} of {total:,} texts", flush=True)
 
 
 def load_translator(name: str) -> Translator:

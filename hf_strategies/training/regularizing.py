@@ -26,7 +26,8 @@ class RegularizingMixin(ObjectiveMixin):
         r_drop: Weight of the divergence between two passes (the paper's alpha: 1 to 5).
 
     Raises:
-        UserError: A factor is not above 0, or the objective's labels are no classes; while training, the model shows
+        UserError: A factor is not above 0, the objective's labels are no classes, or the model's own loss has a scale
+            that the terms have not (see ObjectiveMixin); while training, the model shows
             no logits, the data have no classes, or nothing is dropped.
     """
 
@@ -47,6 +48,18 @@ class RegularizingMixin(ObjectiveMixin):
             if objective is not None and OBJECTIVES[objective].facts["items"] != "classes":
                 raise UserError(f"{name} needs one class per row or token, which the objective {objective!r} has not")
         super().__init__(*args, objective=objective, **kwargs)
+        if self._terms() and objective is None:
+            self._check_scale()
+
+    def _check_scale(self) -> None:
+        """Refuse terms beside a loss that the host makes larger, by as much as nobody can tell."""
+        splits = self.args.gradient_accumulation_steps * self.args.world_size
+        grows = self.model_accepts_loss_kwargs and not self._predicts_next and self.compute_loss_func is None
+        if grows and splits > 1:
+            raise UserError(
+                f"{' and '.join(self._terms())}: the loss of {type(self.model).__name__} may grow with the number of "
+                f"micro-batches and ranks, here {splits}, and would drown it: name an objective, such as cross_entropy"
+            )
 
     def _terms(self) -> dict[str, float]:
         given = {"z_loss": self.z_loss, "r_drop": self.r_drop}

@@ -94,6 +94,15 @@ def test_each_text_gets_what_was_written_for_it_there_and_back(translator):
         assert found == {"one": ["five"], "two": [], "three": ["one"], "four": ["three"]}
 
 
+def test_progress_is_told_for_each_way(translator, tokenizer):
+    there, back, told = translator(), translator(seed=1), []
+    teach(there, {"one": "eins", "two": "zwei", "three": "six"})
+    teach(back, {"eins": "five", "zwei": "six", "six": "one"})
+    settings = {"seed": 0, "temperature": 0.05, "num_paraphrases": 1, "batch_size": 2}
+    paraphrase(["one", "two", "three"], [there, back], **settings, progress=lambda *now: told.append(now))
+    assert told == [(2, 3), (3, 3), (2, 3), (3, 3)]
+
+
 def test_neither_the_text_itself_nor_the_same_twice_is_a_paraphrase(translator, tokenizer):
     one = translator()
     one.model.generation_config.suppress_tokens = tokenizer.convert_tokens_to_ids(

@@ -59,10 +59,10 @@ def test_the_sentences():
         "flat: validation loss stays near 0.5 over the last 4 evaluations, and training loss has stopped falling"
     )
     assert said[UNDERFITTING] == (
-        "underfitting: validation loss stays near 0.69, and training loss came from 0.7 only to 0.69; a higher rate or "
-        "more weights may learn more"
+        "underfitting: validation loss stays near 0.69, and training loss came from 0.7 only to 0.69; a higher rate "
+        "or more weights may learn more"
     )
-    assert said[NOISY] == "too noisy to tell: validation loss goes up and down by about 0.225 between evaluations"
+    assert said[NOISY] == "too noisy to tell: validation loss goes up and down by about 0.24 between evaluations"
 
 
 def test_three_evaluations_say_nothing():

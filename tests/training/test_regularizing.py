@@ -124,8 +124,19 @@ def test_soft_labels_count_every_row(arguments):
     logits = model(input_ids=ids).logits
     expected = F.cross_entropy(logits, labels) + 0.5 * logits.logsumexp(-1).square().mean()
     torch.testing.assert_close(found, expected)
+    args = arguments(gradient_accumulation_steps=1)
     with pytest.raises(UserError, match=r"z_loss needs labels that are classes, got torch.float32"):
-        StrategyTrainer(model, arguments(), z_loss=0.5).compute_loss(model, {"input_ids": ids, "labels": labels})
+        StrategyTrainer(model, args, z_loss=0.5).compute_loss(model, {"input_ids": ids, "labels": labels})
+
+
+def test_terms_beside_a_loss_that_grows_with_micro_batches_are_refused(arguments):
+    config = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+    model = BertForSequenceClassification(config)
+    StrategyTrainer(model, arguments(gradient_accumulation_steps=1), r_drop=1.0)  # nothing to grow with
+    args = arguments(gradient_accumulation_steps=4)
+    StrategyTrainer(model, args, r_drop=1.0, objective="cross_entropy")
+    with pytest.raises(UserError, match=r"z_loss and r_drop: the loss of BertForSeq.*ranks, here 4"):
+        StrategyTrainer(model, args, r_drop=1.0, z_loss=1e-4)
 
 
 class KeepGradients(TrainerCallback):

@@ -73,6 +73,8 @@ class BalancedOrder(Sampler[int]):
         seed: Seed of the order.
     """
 
+    repeats = True  # a sample of a rare class, within an epoch
+
     def __init__(self, balance: ClassBalance, seed: int) -> None:
         classes, numbers = np.unique(np.asarray(balance.labels), return_inverse=True)
         self.balance = balance

@@ -46,6 +46,11 @@ class PlacedOrder(Sampler[Place]):
         if hasattr(self.order, "set_epoch"):
             self.order.set_epoch(epoch)
 
+    @property
+    def repeats(self) -> bool:
+        """Whether a sample may come more than once in an epoch; torch's orders call that `replacement`."""
+        return getattr(self.order, "repeats", False) or getattr(self.order, "replacement", False)
+
     def __len__(self) -> int:
         return len(self.order)
 
@@ -124,14 +129,25 @@ class SampleFeed(Dataset):
         dataset: Maps an index to a sample.
         collator: Makes a batch of a list of samples.
         seed: Seed of the draws.
+        turns_per_epoch: Length of an epoch in whose order a sample may come more than once: `draw` is then told the
+            number of the turn in the run, in the place of the epoch. None where none does.
         draws: Anything is drawn at all; without it the streams are left alone, which saves some 20 microseconds per
             sample and 0.1 ms per batch.
     """
 
-    def __init__(self, dataset: Any, collator: Callable[[list], Any], seed: int, *, draws: bool = True) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        collator: Callable[[list], Any],
+        seed: int,
+        *,
+        turns_per_epoch: int | None = None,
+        draws: bool = True,
+    ) -> None:
         self.dataset = dataset
         self.collator = collator
         self.seed = seed
+        self.turns_per_epoch = turns_per_epoch
         self.draws = draws
 
     def __getattr__(self, name: str) -> Any:
@@ -177,8 +193,11 @@ class SampleFeed(Dataset):
 
     def _load(self, place: Place, index: int) -> Any:
         self._seed(place, "sample")
-        _, epoch, _ = place
-        return self.dataset.draw(index, epoch) if hasattr(self.dataset, "draw") else self.dataset[index]
+        if not hasattr(self.dataset, "draw"):
+            return self.dataset[index]
+        _, epoch, position = place
+        turn = epoch if self.turns_per_epoch is None else epoch * self.turns_per_epoch + position
+        return self.dataset.draw(index, turn)
 
     def _join(self, places: list[Place], samples: list[Any]) -> Any:
         self._seed(places[0], "batch")
