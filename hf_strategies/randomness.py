@@ -23,7 +23,8 @@ def generator(seed: int, epoch: int, sample: int, operation: str) -> np.random.G
         sample: Index of the example in its dataset.
         operation: Name of what is drawn ("mask", "crop", ...); two operations on one example are independent.
     """
-    return np.random.Generator(np.random.Philox(_KeySequence(_key(seed, epoch, sample, operation))))
+    key = _KeySequence(_key(seed, epoch, sample, operation))
+    return np.random.Generator(np.random.Philox(key))  # type: ignore[arg-type]  # which numpy's own words allow
 
 
 def draw_seed(seed: int, epoch: int, sample: int, operation: str) -> int:
