@@ -8,6 +8,11 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, TrainingArguments
 
+from hf_strategies.data.tokenizers import train_tokenizer
+from hf_strategies.models import resolve_sizes
+from hf_strategies.models.factory import create_config, create_model
+from hf_strategies.models.heads import HEAD_OF
+
 VOCAB = 258  # 256 bytes, end, pad
 REAL_DATA = Path(os.environ.get("HF_STRATEGIES_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
@@ -93,3 +98,30 @@ def real_data():
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def text_checkpoint(tmp_path_factory):
+    """Return the folder of a tiny checkpoint from scratch, with a tokenizer of bytes: "bert", "t5" or "gpt2"."""
+    objectives = {"bert": "masked", "t5": "span", "gpt2": "causal"}
+    made: dict[str, str] = {}
+
+    def make(architecture: str) -> str:
+        if architecture not in made:
+            objective = objectives[architecture]
+            tokenizer = train_tokenizer("bytes", [], objective=objective)
+            tokens = {f"{kind}_token_id": getattr(tokenizer, f"{kind}_token_id") for kind in ("bos", "eos", "pad")}
+            sizes, _ = resolve_sizes(
+                architecture, {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+            )
+            config = create_config(
+                architecture, vocab_size=len(tokenizer), max_seq_length=128, sizes=sizes, tokens=tokens
+            )
+            torch.manual_seed(0)
+            folder = tmp_path_factory.mktemp(architecture)
+            create_model(config, head=HEAD_OF[objective]).save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            made[architecture] = str(folder)
+        return made[architecture]
+
+    return make

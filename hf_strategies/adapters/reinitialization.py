@@ -7,6 +7,7 @@ from transformers import PreTrainedModel
 from hf_strategies.errors import UserError
 from hf_strategies.module_tree.blocks import find_blocks
 from hf_strategies.module_tree.embeddings import embedding_parameters
+from hf_strategies.module_tree.heads import head_names
 from hf_strategies.module_tree.layer_depth import layer_depths
 
 
@@ -48,6 +49,22 @@ def reinitialize_top_blocks(model: PreTrainedModel, num_blocks: int) -> list[str
         _draw(_owner(model, part), part)
     names = {module: name for name, module in model.named_modules()}
     return [names[part] for part in drawn]
+
+
+@torch.no_grad()
+def reinitialize_head(model: PreTrainedModel) -> list[str]:
+    """Initialise again what a task has added on top of a pretrained body: it was trained for other classes.
+
+    Args:
+        model: A model of the host's, without an adapter.
+
+    Returns:
+        The names of the modules that were drawn anew.
+    """
+    names = head_names(model)
+    for name in names:
+        _draw(model, model.get_submodule(name))
+    return names
 
 
 def _outermost(module: nn.Module, depths: dict[nn.Parameter, int], depth: int) -> list[nn.Module]:

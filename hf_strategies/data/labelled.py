@@ -148,8 +148,18 @@ def split_sides(
     for side, rows in (("train", trained_on), ("validate", held)):
         if not rows:
             raise UserError(f"no rows are left to {side} on: {broken.summary() or 'the data are empty'}")
-    identity = digest(key(row) for rows in (trained_on, held) for row in rows)
-    return Sides(trained_on, held, held_out, broken.summary(), identity, digest(key(row) for row in held))
+
+    def identity_of(*sides: Sequence[Row]) -> str:
+        return digest(part for rows in sides for row in rows for part in (key(row), _written(row)))
+
+    return Sides(
+        trained_on, held, held_out, broken.summary(), identity_of(trained_on, held), identity_of(held)
+    )
+
+
+def _written(row: Row) -> str:
+    """Write out what a row has besides pictures and clips, whose content its key is."""
+    return "\x1f".join(str(value) for value in row.values() if not hasattr(value, "shape"))
 
 
 def choose(rows: Sequence[Row], count: int | None, seed: int) -> Sequence[Row]:

@@ -1,10 +1,11 @@
 """Several metrics of one evaluation set, by their names."""
 
+import importlib.util
 import inspect
 from collections.abc import Iterable
 from typing import Any
 
-from hf_strategies.errors import UserError, did_you_mean
+from hf_strategies.errors import MissingPackageError, UserError, did_you_mean
 from hf_strategies.metrics.shelf import METRICS
 
 
@@ -38,6 +39,17 @@ def compute_metrics(names: Iterable[str], predictions: Any, references: Any, **s
         name: build(predictions, references, **{word: settings[word] for word in accepted[name] & settings.keys()})
         for name, build in builders.items()
     }
+
+
+def check_package(name: str) -> None:
+    """Refuse a metric that cannot be computed here, before a run has come to its first evaluation.
+
+    Raises:
+        UserError: The name is unknown, or its package is not installed.
+    """
+    facts = METRICS[name].facts
+    if "package" in facts and importlib.util.find_spec(facts["package"]) is None:
+        raise MissingPackageError(facts["package"], facts["extra"], name)
 
 
 def _settings_of(build: Any) -> set[str]:

@@ -1,7 +1,7 @@
 """Fine-tuning, from arguments to a finished folder."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from hf_strategies.distributed.ranks import is_main_process
 from hf_strategies.errors import UserError
 from hf_strategies.reports import format_count
 from hf_strategies.runs import startup
+from hf_strategies.runs.adapter_settings import settle_adapter
 from hf_strategies.runs.augmenting import build_augmentation
 from hf_strategies.runs.costs import describe_costs
 from hf_strategies.runs.job import check_same_data, push, refuse_to_finish, run_in_folder, say, train
@@ -27,7 +28,13 @@ from hf_strategies.runs.output_folder import OutputFolder, write_results
 from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
 from hf_strategies.runs.recipe_choice import JobFacts, choose_recipe, too_little_data
 from hf_strategies.runs.results import closing_table, record_run, write_reports
-from hf_strategies.runs.tuned_model import build_tuned_model, count_parameters, known_classes, load_processor
+from hf_strategies.runs.tuned_model import (
+    build_tuned_model,
+    count_parameters,
+    known_classes,
+    load_processor,
+    sequence_length,
+)
 from hf_strategies.runs.tuned_predictions import report_predictions
 from hf_strategies.runs.tuned_trainer import build_tuned_trainer
 from hf_strategies.tasks import TASKS
@@ -76,34 +83,43 @@ def finetune(arguments: Arguments, stand_on: Callable[[str], Arguments] | None) 
             num_examples=len(job.sides.train),
             num_classes=len(job.task.config.get("id2label", ())),
             num_parameters=count_parameters(arguments, job.task),
+            linear_probe=arguments.weights.linear_probe,
         )
         name, why = choose_recipe(facts)
         arguments = stand_on(name)
+        job = prepare(arguments, job.sides)  # the recipe may have its own lengths
         job.notes += [f"recipe {name}: {why}", *filter(None, [too_little_data(facts)])]
-    arguments = settle_machine(arguments)
+    arguments = settle_machine(settle_adapter(arguments))
     threads = use_all_cores() if arguments.training["use_cpu"] else None
     args = build_training_arguments(
         arguments,
         max_seq_length=arguments.data.max_seq_length or TaskSettings.max_seq_length,
         metric=job.task.metric,
         greater_is_better=job.task.greater_is_better,
-        generates=job.task.head == "seq2seq",
+        generated_tokens=arguments.task.max_target_length if job.task.head == "seq2seq" else None,
     )
     return run_in_folder(arguments, args, lambda folder: run(arguments, args, folder, job, threads=threads))
 
 
-def prepare(arguments: Arguments) -> Job:
+def prepare(arguments: Arguments, sides: Sides | None = None) -> Job:
     """Read and settle the rows.
+
+    Args:
+        arguments: What was asked for.
+        sides: The rows, where they are already read.
 
     Raises:
         UserError: There are none, or nothing can be learned from them.
     """
     asked, data = arguments.task, arguments.data
-    task: Task = TASKS[str(asked.task)].build(task_settings(arguments))
+    build, settings = TASKS[str(asked.task)].build, task_settings(arguments)
+    task: Task = build(settings)
     if not (data.train_file or data.dataset_name or task.embedded):
         raise UserError(f"train_file: task {asked.task} needs data; name train_file or dataset_name")
     processor = load_processor(arguments, task)
-    sides = read_rows(arguments, task, processor)
+    if task.text_fields or task.head == "causal":
+        task = build(replace(settings, max_seq_length=sequence_length(arguments, task.head, processor)))
+    sides = sides or read_rows(arguments, task, processor)
     notes = task.settle(sides.train, sides.validation, known_classes(arguments, task))
     return Job(task, processor, sides, [*notes, *filter(None, [sides.broken])])
 
@@ -130,8 +146,6 @@ def read_rows(arguments: Arguments, task: Task, processor: Any) -> Sides:
         max_eval_rows=data.max_eval_samples,
         seed=int(arguments.training.get("data_seed", arguments.training.get("seed", TrainingArguments.seed))),
     )
-    notes = task.settle(sides.train, sides.validation, known_classes(arguments, task))
-    return Job(task, processor, sides, [*notes, *filter(None, [sides.broken])])
 
 
 def task_settings(arguments: Arguments) -> TaskSettings:
@@ -161,7 +175,7 @@ def run(
     seed = data_seed(args)
     training = task.dataset("train", sides.train, job.processor, seed=seed, augment=augment)
     validation = task.dataset("validation", sides.validation, job.processor, seed=seed)
-    notes = [*arguments.notes, *folder.notes, *job.notes, *tuned.notes, *said]
+    notes = [*arguments.notes, *folder.notes, *job.notes, *task.notes, *tuned.notes, *said]
     for note in notes:
         say(f"note      {note}")
     say(f"device    {startup.describe_precision(arguments, args, threads)}")
@@ -169,7 +183,7 @@ def run(
     held = f"{len(sides.validation):,} to validate ({sides.held_out})"
     say(f"data      {len(sides.train):,} examples to train on, {held}")
     say(f"model     {startup.describe_model(arguments, tuned.model)}, {describe_trained(tuned.model)}")
-    say(f"plan      {startup.describe_length(args, samples=len(training), block_size=1)}")
+    say(f"plan      {describe_length(args, len(training))}")
     say(f"strategy  {startup.describe_strategy(arguments, args)}")
     trainer = build_tuned_trainer(
         arguments, args, tuned.model, task, job.processor, training, validation, classes=task.classes(sides.train),
@@ -212,6 +226,14 @@ def run(
         push(trainer, folder.path)
     say(closing_table(results, folder.path))
     return results
+
+
+def describe_length(args: TrainingArguments, samples: int) -> str:
+    """Say how many updates a run takes, and how often it sees its data."""
+    scale = startup.run_scale(args, samples=samples, block_size=1)
+    assert scale.updates_per_epoch is not None
+    epochs = scale.num_training_steps / scale.updates_per_epoch
+    return f"{scale.num_training_steps:,} updates, {epochs:.3g} epochs of {samples:,} samples"
 
 
 def count_trained(model: nn.Module) -> int:

@@ -105,17 +105,22 @@ def build_model(
         config = _fresh_config(model, max(len(tokenizer), model.vocab_size or 0), tokens, block_size)
         check_positions(positions_of(config), block_size, name)
         built = create_model(config, head=HEAD_OF[objective], attn_implementation=model.attn_implementation)
-    rows = built.get_input_embeddings().weight.shape[0]
-    if len(tokenizer) > rows:
-        raise UserError(
-            f"the tokenizer has {len(tokenizer)} tokens, the embedding of {name} {rows} rows: take the checkpoint's "
-            "own tokenizer, or one that is not larger"
-        )
+    check_vocabulary(built, tokenizer, name)
     if isolate_documents and "position_ids" not in inspect.signature(built.forward).parameters:
         raise UserError(
             f"isolate_documents needs a model that takes position_ids; {type(built).__name__} carries its state across"
         )
     return built
+
+
+def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+    """Raise a `UserError` if a tokenizer has tokens that a model has no embedding for."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise UserError(
+            f"the tokenizer has {len(tokenizer)} tokens, the embedding of {name} {rows} rows: take the checkpoint's "
+            "own tokenizer, or one that is not larger"
+        )
 
 
 def sketch_model(model: ModelArguments, *, block_size: int, objective: str = "causal") -> PreTrainedModel:

@@ -14,6 +14,7 @@ from hf_strategies.arguments.quantities import parse_batch_size, split_batch
 from hf_strategies.distributed.precision import automatic_precision
 from hf_strategies.distributed.ranks import available_cores, local_world_size, world_size
 from hf_strategies.errors import UserError, first_line
+from hf_strategies.metrics import METRICS
 from hf_strategies.schedulers import SCHEDULERS
 
 THREADS = "HF_STRATEGIES_THREADS"
@@ -76,7 +77,7 @@ def build_training_arguments(
     max_seq_length: int,
     metric: str | None = None,
     greater_is_better: bool = False,
-    generates: bool = False,
+    generated_tokens: int | None = None,
 ) -> TrainingArguments:
     """Build the host's arguments: what the layers set, over what scripts assume, with the batch worked out.
 
@@ -85,7 +86,7 @@ def build_training_arguments(
         max_seq_length: Tokens per sequence.
         metric: What the best checkpoint is chosen by where nobody says; None leaves that to the host.
         greater_is_better: Whether more of it is better.
-        generates: Whether evaluations let the model write.
+        generated_tokens: How much evaluations let the model write, where nobody says; None for nothing.
 
     Raises:
         UserError: The global batch does not divide, or the host refuses a setting.
@@ -99,10 +100,17 @@ def build_training_arguments(
         given.setdefault("metric_for_best_model", "loss")  # the host's own default for its plateau
     if metric is not None and given.get("load_best_model_at_end"):
         given.setdefault("metric_for_best_model", metric)
+    chosen = str(given.get("metric_for_best_model") or metric).removeprefix("eval_")
+    if chosen != metric and chosen in METRICS:
+        greater_is_better = METRICS[chosen].facts["greater_is_better"]
+    elif chosen.endswith("loss"):
+        greater_is_better = False
     given.setdefault("greater_is_better", greater_is_better)  # the host would take perplexity for one like accuracy
     made: type[TrainingArguments] = TrainingArguments
-    if generates:
-        made, given = Seq2SeqTrainingArguments, {"predict_with_generate": True, **given}
+    if generated_tokens is not None:
+        longest = generated_tokens + 1  # with the token that starts a decoder
+        generates = {"predict_with_generate": True, "generation_max_length": longest}
+        made, given = Seq2SeqTrainingArguments, {**generates, **given}
     if arguments.strategy.global_batch_size is not None:
         sizes = ("global_batch_size", "per_device_train_batch_size")
         wheres = [arguments.values[name].where for name in sizes if name in arguments.values]

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from hf_strategies.reports import format_count
+
 FEW = 2_500  # examples: below it fine-tuning is unstable (Zhang et al. 2021, https://arxiv.org/abs/2006.05987)
 TOO_FEW = 50  # examples per class: a linear probe, or prompting, may do better
 LARGE = 1_000_000_000  # parameters: all of them no longer fit a single consumer GPU with AdamW's state
@@ -16,12 +18,14 @@ class JobFacts:
         num_examples: Rows to train on.
         num_classes: Classes to tell apart; 0 where there are none.
         num_parameters: Of the checkpoint; 0 where training starts from scratch.
+        linear_probe: Whether the head alone is to be trained.
     """
 
     task: str
     num_examples: int
     num_classes: int
     num_parameters: int
+    linear_probe: bool = False
 
 
 def choose_recipe(facts: JobFacts) -> tuple[str, str]:
@@ -30,8 +34,10 @@ def choose_recipe(facts: JobFacts) -> tuple[str, str]:
     Returns:
         Its name, and why.
     """
-    size = f"{facts.num_parameters / 1e6:,.0f} M parameters" if facts.num_parameters else "a model from scratch"
+    size = f"{format_count(facts.num_parameters)} parameters" if facts.num_parameters else "a model from scratch"
     about = f"{facts.num_examples:,} examples, {size}"
+    if facts.linear_probe:
+        return "linear_probe", f"{about}: a head alone wants a higher rate"
     if facts.task == "causal-lm":
         return ("lora", f"{about}: too large to train whole") if facts.num_parameters >= LARGE else ("instruct", about)
     if not facts.num_parameters:

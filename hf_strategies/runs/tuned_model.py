@@ -1,28 +1,46 @@
 """The model of a fine-tuning run: a checkpoint with the head that its task needs, and which of its weights learn."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import transformers
 from torch import nn
-from transformers import AutoImageProcessor, PretrainedConfig, PreTrainedModel, TrainingArguments
+from transformers import (
+    AutoImageProcessor,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainingArguments,
+)
 
 from hf_strategies.adapters.factory import create_adapter
 from hf_strategies.adapters.freezing import freeze, linear_probe
 from hf_strategies.adapters.linear_layers import layers_outside_blocks
 from hf_strategies.adapters.quantization import BasePlan, quantization_config
-from hf_strategies.adapters.reinitialization import reinitialize_top_blocks
+from hf_strategies.adapters.reinitialization import reinitialize_head, reinitialize_top_blocks
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.topics import ModelArguments
 from hf_strategies.errors import UserError
 from hf_strategies.models import resolve_sizes
 from hf_strategies.models.factory import create_config, create_model, load_config, load_with_new_head
-from hf_strategies.runs.language_model import given_sizes, load_tokenizer
+from hf_strategies.module_tree.heads import head_names
+from hf_strategies.runs.language_model import (
+    check_positions,
+    check_vocabulary,
+    given_sizes,
+    load_tokenizer,
+    positions_of,
+)
 from hf_strategies.tasks import TASKS
 from hf_strategies.tasks.image_classification import ImageShape
-from hf_strategies.tasks.task import Task
+from hf_strategies.tasks.labels import REGRESSION
+from hf_strategies.tasks.task import Task, TaskSettings
 
 SHOWN_WEIGHTS = 3
+SHOWN_CLASSES = 5
 
 
 @dataclass
@@ -45,19 +63,42 @@ def load_processor(arguments: Arguments, task: Task) -> Any:
         UserError: There is none.
     """
     if task.head in ("image-classification", "video-classification"):
-        return image_shape(arguments)
+        return image_shape(arguments, task.head)
     tokenizer = load_tokenizer(arguments.model)
     if tokenizer is None:
         raise UserError("model_name_or_path: name a checkpoint to fine-tune; a task of texts needs its tokenizer")
+    if tokenizer.pad_token_id is None:
+        raise UserError(
+            f"the tokenizer of {tokenizer.name_or_path} has no token that could pad rows, nor one that ends"
+        )
     return tokenizer
 
 
-def image_shape(arguments: Arguments) -> ImageShape:
+def sequence_length(arguments: Arguments, task_head: str, tokenizer: Any) -> int:
+    """Settle how many tokens of a row a model is shown: as many as were asked for, and as it has positions for.
+
+    Raises:
+        UserError: Its user asked for more than it has.
+    """
+    wanted = arguments.data.max_seq_length or TaskSettings.max_seq_length
+    if arguments.model.model_name_or_path is None:
+        return wanted
+    positions = positions_of(checkpoint_config(arguments.model, task_head))
+    if positions is None:
+        return wanted
+    longest = min(positions, tokenizer.model_max_length)  # RoBERTa has two positions more than it can use
+    given = arguments.values.get("max_seq_length")
+    if given is not None and not given.where.startswith("recipe "):
+        check_positions(longest, wanted, arguments.model.model_name_or_path)
+    return min(wanted, longest)
+
+
+def image_shape(arguments: Arguments, head: str) -> ImageShape:
     """Say how images come: as the checkpoint had them, or for a model from scratch as they are."""
     model, size = arguments.model, arguments.task.image_size
     if model.model_name_or_path is None:
         return ImageShape(size=size)
-    config = checkpoint_config(model, "image-classification")
+    config = checkpoint_config(model, head)
     size = size or getattr(config, "image_size", None)
     try:
         stored = AutoImageProcessor.from_pretrained(model.model_name_or_path, revision=model.model_revision or "main")
@@ -92,12 +133,14 @@ def count_parameters(arguments: Arguments, task: Task) -> int:
 
 
 def known_classes(arguments: Arguments, task: Task) -> tuple[str, ...]:
-    """Return the classes of the checkpoint's own head; none where they have no names, or no checkpoint is named."""
+    """Return the classes of the checkpoint's own head, by their numbers where they have no names; else none."""
     if arguments.model.model_name_or_path is None:
         return ()
     named = checkpoint_config(arguments.model, task.head).id2label or {}
     classes = tuple(named[number] for number in sorted(named))
-    return () if classes == tuple(f"LABEL_{number}" for number in range(len(classes))) else classes
+    if classes == tuple(f"LABEL_{number}" for number in range(len(classes))):
+        return tuple(map(str, range(len(classes))))
+    return classes
 
 
 def build_tuned_model(
@@ -123,8 +166,8 @@ def build_tuned_model(
     config = checkpoint_config(arguments.model, task.head)
     for name, value in task.config.items():
         setattr(config, name, value)
-    if config.pad_token_id is None and getattr(processor, "pad_token_id", None) is not None:
-        config.pad_token_id = processor.pad_token_id
+    made_for = (config.architectures or [""])[0]
+    notes = pad(config, processor)
     options: dict[str, Any] = {}
     if weights.quantization is not None:
         if weights.adapter is None:
@@ -132,16 +175,21 @@ def build_tuned_model(
                 f"quantization {weights.quantization} freezes the checkpoint: name an adapter to train on it"
             )
         options["quantization_config"] = quantization_config(weights.quantization, _base_plan(args, config, task))
-    model, new = load_with_new_head(
-        arguments.model.model_name_or_path,
-        config,
-        head=task.head,
-        revision=arguments.model.model_revision,
-        trust_remote_code=arguments.model.trust_remote_code,
-        attn_implementation=arguments.model.attn_implementation,
-        **options,
-    )
-    notes = [describe_new(new)] if new else []
+    with no_loading_report():
+        model, new = load_with_new_head(
+            arguments.model.model_name_or_path,
+            config,
+            head=task.head,
+            revision=arguments.model.model_revision,
+            trust_remote_code=arguments.model.trust_remote_code,
+            attn_implementation=arguments.model.attn_implementation,
+            **options,
+        )
+    if isinstance(processor, PreTrainedTokenizerBase):
+        check_vocabulary(model, processor, arguments.model.model_name_or_path)
+    notes += [describe_new(new)] if new else []
+    if not any(name.startswith(f"{head}.") for name in new for head in head_names(model)):
+        notes += renew_head(model, task, known_classes(arguments, task), made_for)
     if weights.reinitialize_blocks:
         notes += [f"made anew: {name}" for name in reinitialize_top_blocks(model, weights.reinitialize_blocks)]
     if weights.adapter is not None:
@@ -161,10 +209,57 @@ def build_tuned_model(
     return TunedModel(model, notes)
 
 
+def pad(config: PretrainedConfig, processor: Any) -> list[str]:
+    """Let a model know its tokenizer's padding, and say so where it is none of its own."""
+    if config.pad_token_id is not None or not isinstance(processor, PreTrainedTokenizerBase):
+        return []
+    config.pad_token_id = processor.pad_token_id
+    if processor.pad_token_id != processor.eos_token_id:
+        return []
+    return [f"the checkpoint has no padding token: {processor.pad_token!r}, which ends its texts, pads rows too"]
+
+
+def renew_head(model: PreTrainedModel, task: Task, known: Sequence[str], made_for: str) -> list[str]:
+    """Draw a head anew that has the right size, but was trained for something else.
+
+    Args:
+        model: As it was loaded.
+        task: Settled.
+        known: Classes of the checkpoint's head.
+        made_for: Class of the model that the checkpoint was saved from; empty where nobody knows.
+
+    Returns:
+        What its user should know.
+    """
+    classes = task.config.get("id2label")
+    if classes is None:
+        return []
+    if made_for and made_for != type(model).__name__:
+        other = f"of {made_for}"
+    elif task.config.get("problem_type") != REGRESSION and set(classes.values()) != set(known):
+        other = (
+            f"for other classes ({', '.join(known[:SHOWN_CLASSES])}{', ...' if len(known) > SHOWN_CLASSES else ''})"
+        )
+    else:
+        return []
+    return [f"made anew, as the checkpoint's is {other}: {', '.join(reinitialize_head(model))}"]
+
+
+@contextmanager
+def no_loading_report() -> Iterator[None]:
+    """Keep the host from listing what a checkpoint lacks: a note says it, and what becomes of it."""
+    verbosity = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+
+
 def describe_new(names: list[str]) -> str:
     """Say which weights the checkpoint did not have."""
     more = f" and {len(names) - SHOWN_WEIGHTS} more" if len(names) > SHOWN_WEIGHTS else ""
-    return f"made anew, as the checkpoint has none for this task: {', '.join(names[:SHOWN_WEIGHTS])}{more}"
+    return f"made anew, as the checkpoint has none that fits this task: {', '.join(names[:SHOWN_WEIGHTS])}{more}"
 
 
 def _from_scratch(arguments: Arguments, task: Task, rows: Any) -> PreTrainedModel:

@@ -8,12 +8,16 @@ from torch import nn
 from torch.utils.data import Dataset
 from transformers import PrinterCallback, Seq2SeqTrainer, Trainer, TrainerCallback, TrainingArguments
 
+from hf_strategies.adapters import ADAPTERS
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.tuning_checks import IN_TURN
+from hf_strategies.callbacks import CALLBACKS
 from hf_strategies.callbacks.early_stopping import EarlyStoppingCallback
+from hf_strategies.callbacks.overfitting import OverfittingCallback
 from hf_strategies.callbacks.weight_averaging import WeightAveragingCallback
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.objectives.class_imbalance import class_weights
+from hf_strategies.runs.output_folder import EVENTS
 from hf_strategies.runs.strategies import ReportedMixin, strategies, usual_callbacks
 from hf_strategies.tasks.labels import MULTI, REGRESSION, SINGLE
 from hf_strategies.tasks.task import Task
@@ -30,6 +34,10 @@ class TunedTrainer(ReportedMixin, Trainer):
 
 class TunedSeq2SeqTrainer(ReportedMixin, Seq2SeqTrainer):
     """The trainer of tasks that are evaluated by what the model writes."""
+
+    def __init__(self, *args: Any, optimizer_cls_and_kwargs: tuple[Any, dict] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.optimizer_cls_and_kwargs = optimizer_cls_and_kwargs  # which the host's class has no argument for
 
 
 def build_tuned_trainer(
@@ -115,6 +123,10 @@ def tuning_callbacks(arguments: Arguments, folder: Path) -> list[TrainerCallback
     """The callbacks of every fine-tuning run."""
     asked = arguments.regularization
     callbacks = usual_callbacks(arguments, folder, tokens_per_sample=None)
+    callbacks.append(OverfittingCallback(folder / EVENTS))
+    adapter = arguments.weights.adapter
+    if adapter is not None and "callback" in ADAPTERS[adapter].facts:
+        callbacks.append(CALLBACKS[ADAPTERS[adapter].facts["callback"]].build())
     if asked.early_stopping_patience is not None:
         callbacks.append(EarlyStoppingCallback(asked.early_stopping_patience, min_gain=asked.early_stopping_min_gain))
     if asked.averaging is not None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import EvalPrediction
@@ -11,7 +12,7 @@ from transformers import EvalPrediction
 from hf_strategies.data.example_packing import PackedExamples, TokenExample
 from hf_strategies.data.labelled import Columns, Row, Sides, read_sides
 from hf_strategies.data.sources import DataSource
-from hf_strategies.errors import UserError
+from hf_strategies.errors import UserError, first_line
 from hf_strategies.metrics.language_modeling import IGNORED, language_modeling_metrics, next_token_nll
 from hf_strategies.tasks import conversations
 from hf_strategies.tasks.task import TaskSettings
@@ -61,13 +62,13 @@ class CausalLM:
         if "messages" in rows[0]:
             conversations.check_template(processor, processor.name_or_path)
         length = self.settings.max_seq_length
-        examples = [conversations.encode(row, processor, self.settings.prompt_template) for row in rows]
+        examples = [self._encode(number, row, processor) for number, row in enumerate(rows, start=1)]
         cut = [TokenExample(example.input_ids[:length], example.labels[:length]) for example in examples]
         kept = [example for example in cut if any(label != IGNORED for label in example.labels[1:])]
         num_cut = sum(len(example.input_ids) > length for example in examples)
         if num_cut:
             self.notes.append(
-                f"{num_cut:,} of {len(examples):,} examples are longer than {length} tokens and were cut; "
+                f"{num_cut:,} of {len(examples):,} {side} examples are longer than {length} tokens and were cut; "
                 f"{len(cut) - len(kept):,} of them, whose answer would begin behind that, are left out"
             )
         if not kept:
@@ -75,6 +76,14 @@ class CausalLM:
         if self.settings.packing:
             return PackedExamples(kept, length, pad_token_id=processor.pad_token_id)
         return SingleExamples(kept)
+
+    def _encode(self, number: int, row: Row, processor: Any) -> TokenExample:
+        try:
+            return conversations.encode(row, processor, self.settings.prompt_template)
+        except (TemplateError, ValueError) as error:  # templates refuse conversations in words of their own
+            raise UserError(
+                f"row {number:,}: the chat template does not take this conversation: {first_line(error)}"
+            ) from error
 
     def classes(self, rows: Sequence[Row]) -> list[int] | None:
         return None

@@ -54,13 +54,14 @@ class ClipClassification:
     text_fields: tuple[str, ...] = ()
     keeps_words = False
     embedded = ""
+    notes: tuple[str, ...] = ()
 
     def __init__(self, settings: TaskSettings) -> None:
         self.settings = settings
         self.labels = labels.Labels(labels.SINGLE, ())
 
     def read(self, train: DataSource, validation: DataSource | None, processor: Any, **limits: Any) -> Sides:
-        return read_clip_sides(train, validation, **limits)
+        return read_clip_sides(train, validation, problem=labels.problem_of, **limits)
 
     def settle(self, train: Sequence[Row], validation: Sequence[Row], known: Sequence[str]) -> list[str]:
         learned, held = ([row["label"] for row in rows] for rows in (train, validation))

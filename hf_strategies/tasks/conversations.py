@@ -52,10 +52,10 @@ def encode(row: Row, tokenizer: Any, template: str | None = None) -> TokenExampl
     if "messages" in row:
         return _encode_messages(row["messages"], tokenizer)
     prompt, answer = prompt_and_answer(row, template)
-    asked = tokenizer(prompt, add_special_tokens=True)["input_ids"]
+    asked = tokenizer(prompt, add_special_tokens=True, verbose=False)["input_ids"]
     if asked and asked[-1] == tokenizer.eos_token_id and tokenizer.eos_token_id != tokenizer.bos_token_id:
         asked = asked[:-1]  # of tokenizers that end every text
-    answered = tokenizer(answer, add_special_tokens=False)["input_ids"]
+    answered = tokenizer(answer, add_special_tokens=False, verbose=False)["input_ids"]
     if tokenizer.eos_token_id is not None:
         answered = [*answered, tokenizer.eos_token_id]
     return TokenExample([*asked, *answered], [IGNORED] * len(asked) + answered)
@@ -79,7 +79,7 @@ def _encode_messages(messages: Sequence[Mapping[str, Any]], tokenizer: Any) -> T
 
     def tokens(count: int, *, asks: bool) -> list[int]:
         written = tokenizer.apply_chat_template(messages[:count], tokenize=False, add_generation_prompt=asks)
-        return tokenizer(written, add_special_tokens=False)["input_ids"]
+        return tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"]
 
     whole = tokens(len(messages), asks=False)
     labels = [IGNORED] * len(whole)

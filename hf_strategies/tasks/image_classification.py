@@ -94,6 +94,7 @@ class ImageClassification:
     text_fields: tuple[str, ...] = ()
     keeps_words = False
     embedded = "scikit-learn's handwritten digits"
+    notes: tuple[str, ...] = ()
 
     def __init__(self, settings: TaskSettings) -> None:
         self.settings = settings
@@ -103,7 +104,13 @@ class ImageClassification:
     def read(self, train: DataSource, validation: DataSource | None, processor: ImageShape, **limits: Any) -> Sides:
         columns = (self.settings.image_column, self.settings.label_column)
         return read_image_sides(
-            train, validation, columns=columns, size=processor.size, num_channels=processor.num_channels, **limits
+            train,
+            validation,
+            columns=columns,
+            problem=labels.problem_of,
+            size=processor.size,
+            num_channels=processor.num_channels,
+            **limits,
         )
 
     def settle(self, train: Sequence[Row], validation: Sequence[Row], known: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """The labels of a task: what they are, found from the rows, and as the numbers that a model is trained on."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from hf_strategies.errors import UserError
 
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
 SHOWN = 5  # labels that a message names
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # as a table without types writes it
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,13 @@ def name_of(label: Any) -> str:
     return str(label).strip()
 
 
+def _number(label: Any) -> float | None:
+    """Return the value of a number, or of a text that spells one; None of anything else."""
+    if isinstance(label, str):
+        return float(label) if NUMBER.fullmatch(label.strip()) else None
+    return float(label) if isinstance(label, int | float) and not isinstance(label, bool) else None
+
+
 def problem_of(label: Any) -> str:
     """Say what is wrong with a row's label; nothing where it is one, or a list of several."""
     if label is None or (isinstance(label, str) and not label.strip()):
@@ -83,30 +92,42 @@ def find_labels(train: Sequence[Any], validation: Sequence[Any], *, known: Seque
     Raises:
         UserError: Kinds are mixed, or there is only one class.
     """
-    lists = [isinstance(label, list) for label in train]
-    if any(lists):
-        if not all(lists) or not all(isinstance(label, list) for label in validation):
-            raise UserError("labels: some rows have a list of labels, others a single one; write all of them as lists")
-        return Labels(MULTI, _ordered({name_of(item) for label in (*train, *validation) for item in label}, known))
-    if any(isinstance(label, float) and not label.is_integer() for label in (*train, *validation)):
-        if all(isinstance(label, int | float) for label in (*train, *validation)):
+    both = [*train, *validation]
+    lists = [isinstance(label, list) for label in both]
+    if any(lists) and not all(lists):
+        raise UserError("labels: some rows have a list of labels, others a single one; write all of them as lists")
+    learned = {name for label in train for name in _names(label)}
+    if len(learned) < (1 if all(lists) else 2):
+        only = f"got only {next(iter(learned))!r}" if learned else "got none"
+        raise UserError(f"labels: expected two or more to learn from, {only}: nothing can be learned")
+    found = learned | {name for label in validation for name in _names(label)}
+    if all(lists):
+        return Labels(MULTI, _ordered(found, known))
+    values = [_number(label) for label in both]
+    if all(value is not None for value in values):
+        if not all(value.is_integer() for value in values if value is not None):
             return Labels(REGRESSION, ("score",))
+    elif any(isinstance(label, float) and not label.is_integer() for label in both):
         raise UserError("labels: some are numbers with a fraction, others texts; a regression needs numbers alone")
-    found = {name_of(label) for label in (*train, *validation)}
-    if len(found) < 2:
-        raise UserError(
-            f"labels: expected two classes or more, got only {next(iter(found))!r}: nothing can be learned"
-        )
     return Labels(SINGLE, _ordered(found, known))
 
 
 def unseen(train: Sequence[Any], validation: Sequence[Any]) -> str:
-    """Say which classes only the validation rows have, and in how many rows; nothing where there are none."""
-    learned = {name for label in train for name in _names(label)}
-    lacking = Counter(name for label in validation for name in _names(label) if name not in learned)
+    """Say which classes only one side has, and in how many rows; nothing where there are none."""
+    sides = [Counter(name for label in labels for name in _names(label)) for labels in (train, validation)]
+    return "; ".join(
+        f"labels {_listed(side - Counter({name: side[name] for name in other}))} are in the {where} rows alone: {what}"
+        for side, other, where, what in (
+            (sides[1], sides[0], "validation", "nothing can be learned of them"),
+            (sides[0], sides[1], "training", "no score tells about them"),
+        )
+        if side.keys() - other.keys()
+    )
+
+
+def _listed(lacking: Counter[str]) -> str:
     named = ", ".join(f"{name!r} ({rows} rows)" for name, rows in lacking.most_common(SHOWN))
-    more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
-    return f"labels {named}{more} are in the validation rows alone: nothing can be learned of them" if lacking else ""
+    return f"{named} and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else named
 
 
 def _names(label: Any) -> list[str]:

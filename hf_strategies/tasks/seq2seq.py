@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,22 @@ from hf_strategies.augmentation.augmented import AugmentedRows
 from hf_strategies.data.labelled import Columns, Row, Sides, read_sides
 from hf_strategies.data.sources import DataSource
 from hf_strategies.metrics import compute_metrics
+from hf_strategies.metrics.generation import rouge_reads
+from hf_strategies.metrics.scoring import check_package
 from hf_strategies.tasks.task import TaskSettings
+from hf_strategies.tasks.texts import count_cut, problem_of_text
 
 IGNORED = -100
+METRIC = "chrf"
+GENERAL = (METRIC, "bleu", "exact_match")
+ROUGE = ("rouge1", "rouge2", "rougeL")  # reads English letters alone
 
 
 class Seq2Seq:
     """Write the target text of a source text; evaluated by what the model generates."""
 
     head = "seq2seq"
-    metric = "chrf"
+    metric = METRIC
     greater_is_better = True
     keeps_words = False
     embedded = ""
@@ -30,17 +37,23 @@ class Seq2Seq:
     def __init__(self, settings: TaskSettings) -> None:
         self.settings = settings
         self.text_fields = (settings.text_column,)
+        self.notes: list[str] = []
+        self.metrics: tuple[str, ...] = GENERAL
         self._tokenizer: Any = None
 
     @property
     def columns(self) -> Columns:
         names = (self.settings.text_column, self.settings.label_column)
-        return Columns(names=(names,), problem=self._problem, key=lambda row: row[self.settings.text_column])
+        return Columns(names=(names,), problem=self._problem, key=itemgetter(self.settings.text_column))
 
     def read(self, train: DataSource, validation: DataSource | None, processor: Any, **limits: Any) -> Sides:
         return read_sides(train, validation, self.columns, **limits)
 
     def settle(self, train: Sequence[Row], validation: Sequence[Row], known: Sequence[str]) -> list[str]:
+        targets = [row[self.settings.label_column] for row in validation]
+        self.metrics = (*GENERAL, *ROUGE) if rouge_reads(targets) else GENERAL
+        for name in self.metrics:
+            check_package(name)
         return []
 
     @property
@@ -49,6 +62,13 @@ class Seq2Seq:
 
     def dataset(self, side: str, rows: Sequence[Row], processor: Any, *, seed: int, augment: Any = None) -> Dataset:
         self._tokenizer = processor
+        settings = self.settings
+        for column, length, encode_some, what in (
+            (settings.text_column, settings.max_seq_length, partial(processor, verbose=False), "source"),
+            (settings.label_column, settings.max_target_length, partial(_as_targets, processor), "target"),
+        ):
+            texts = [row[column] for row in rows]
+            self.notes += count_cut(texts, encode_some, length, what=f"{what} texts of {side} rows")
         return AugmentedRows(rows, self.text_fields, partial(encode, self.settings, processor), augment)
 
     def classes(self, rows: Sequence[Row]) -> list[int] | None:
@@ -61,20 +81,20 @@ class Seq2Seq:
         return logits
 
     def score(self, prediction: EvalPrediction) -> dict[str, float]:
-        written, true = (self._texts(rows) for rows in (prediction.predictions, prediction.label_ids))
-        return compute_metrics(("chrf", "bleu", "rouge1", "rouge2", "rougeL", "exact_match"), written, true)
+        written, true = (self.texts(rows) for rows in (prediction.predictions, prediction.label_ids))
+        return compute_metrics(self.metrics, written, true)
 
-    def _texts(self, rows: Any) -> list[str]:
+    def texts(self, rows: Any) -> list[str]:
+        """Write out rows of tokens, IGNORED where there is none, without special tokens. `[rows, tokens]`"""
         tokens = np.where(np.asarray(rows) == IGNORED, self._tokenizer.pad_token_id, rows)
         return [text.strip() for text in self._tokenizer.batch_decode(tokens, skip_special_tokens=True)]
 
     def _problem(self, row: Row) -> str:
-        for name in (self.settings.text_column, self.settings.label_column):
-            if not isinstance(row[name], str):
-                return f"{name!r} is not a text"
-            if not row[name].strip():
-                return f"{name!r} is empty"
-        return ""
+        return problem_of_text(row, (self.settings.text_column, self.settings.label_column))
+
+
+def _as_targets(tokenizer: Any, texts: list[str]) -> Any:
+    return tokenizer(text_target=texts, verbose=False)
 
 
 def encode(settings: TaskSettings, tokenizer: Any, row: Row) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class Task(Protocol):
         text_fields: Columns whose text augmentation may change.
         keeps_words: Whether each word of them must stay at its place, since it has a label of its own.
         embedded: What is read where nothing is named; empty where something must be.
+        notes: What its user should know of the rows once there are data sets of them: such as are cut.
     """
 
     head: str
@@ -60,6 +61,9 @@ class Task(Protocol):
     text_fields: tuple[str, ...]
     keeps_words: bool
     embedded: str
+
+    @property
+    def notes(self) -> Sequence[str]: ...
 
     @property
     def metric(self) -> str: ...

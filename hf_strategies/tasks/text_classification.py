@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import DataCollatorWithPadding, EvalPrediction
@@ -14,10 +15,11 @@ from hf_strategies.data.sources import DataSource
 from hf_strategies.metrics import compute_metrics
 from hf_strategies.tasks import labels
 from hf_strategies.tasks.task import TaskSettings
+from hf_strategies.tasks.texts import content_of, count_cut, problem_of_text
 
 METRICS = {
     labels.SINGLE: ("accuracy", "f1_macro", "matthews_correlation"),
-    labels.MULTI: ("f1_micro", "f1_macro", "subset_accuracy"),
+    labels.MULTI: ("multilabel_f1_micro", "multilabel_f1_macro", "subset_accuracy"),
     labels.REGRESSION: ("pearson", "spearman", "mean_squared_error"),
 }
 
@@ -35,11 +37,12 @@ class TextClassification:
         names = [settings.text_column, *([settings.text_pair_column] if settings.text_pair_column else [])]
         self.text_fields = tuple(names)
         self.labels = labels.Labels(labels.SINGLE, ())
+        self.notes: list[str] = []
 
     @property
     def columns(self) -> Columns:
         names = (*self.text_fields, self.settings.label_column)
-        return Columns(names=(names,), problem=self._problem, key=lambda row: "\x1f".join(map(str, row.values())))
+        return Columns(names=(names,), problem=self._problem, key=partial(content_of, fields=self.text_fields))
 
     @property
     def metric(self) -> str:
@@ -60,6 +63,13 @@ class TextClassification:
         return self.labels.config
 
     def dataset(self, side: str, rows: Sequence[Row], processor: Any, *, seed: int, augment: Any = None) -> Dataset:
+        texts = [tuple(row[name] for name in self.text_fields) for row in rows]
+        self.notes += count_cut(
+            texts,
+            lambda some: processor(*map(list, zip(*some)), verbose=False),
+            self.settings.max_seq_length,
+            what=f"{side} rows",
+        )
         return AugmentedRows(
             rows, self.text_fields, partial(encode, self.text_fields, self.settings, self.labels, processor), augment
         )
@@ -74,15 +84,13 @@ class TextClassification:
         return logits[0] if isinstance(logits, tuple) else logits
 
     def score(self, prediction: EvalPrediction) -> dict[str, float]:
-        return compute_metrics(METRICS[self.labels.kind], prediction.predictions, prediction.label_ids)
+        predicted = np.asarray(prediction.predictions)
+        if self.labels.kind == labels.MULTI:
+            predicted = predicted > 0  # logits: a label is there where its probability is above one half
+        return compute_metrics(METRICS[self.labels.kind], predicted, prediction.label_ids)
 
     def _problem(self, row: Row) -> str:
-        for name in self.text_fields:
-            if not isinstance(row[name], str):
-                return f"{name!r} is not a text"
-            if not row[name].strip():
-                return f"{name!r} is empty"
-        return labels.problem_of(row[self.settings.label_column])
+        return problem_of_text(row, self.text_fields) or labels.problem_of(row[self.settings.label_column])
 
 
 def encode(

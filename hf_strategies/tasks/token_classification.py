@@ -14,17 +14,20 @@ from hf_strategies.data.labelled import Columns, Row, Sides, read_sides
 from hf_strategies.data.sources import DataSource
 from hf_strategies.errors import UserError
 from hf_strategies.metrics import compute_metrics
+from hf_strategies.metrics.entities import is_entity_tag
 from hf_strategies.tasks import labels
 from hf_strategies.tasks.task import TaskSettings
+from hf_strategies.tasks.texts import count_cut
 
 IGNORED = -100
+ENTITY_METRICS = ("entity_f1", "entity_precision", "entity_recall", "accuracy")
+TAG_METRICS = ("accuracy", "f1_macro")
 
 
 class TokenClassification:
     """Tag words: rows hold a list of words and a list of as many tags."""
 
     head = "token-classification"
-    metric = "entity_f1"
     greater_is_better = True
     keeps_words = True
     embedded = ""
@@ -33,11 +36,21 @@ class TokenClassification:
         self.settings = settings
         self.text_fields = (settings.text_column,)
         self.tags: tuple[str, ...] = ()
+        self.notes: list[str] = []
 
     @property
     def columns(self) -> Columns:
         names = (self.settings.text_column, self.settings.label_column)
         return Columns(names=(names,), problem=self._problem, key=lambda row: " ".join(row[self.settings.text_column]))
+
+    @property
+    def metric(self) -> str:
+        return self.metrics[0]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Of entities, where the tags spell them out; else (parts of speech) of tags."""
+        return ENTITY_METRICS if all(map(is_entity_tag, self.tags)) else TAG_METRICS
 
     def read(self, train: DataSource, validation: DataSource | None, processor: Any, **limits: Any) -> Sides:
         return read_sides(train, validation, self.columns, **limits)
@@ -54,6 +67,9 @@ class TokenClassification:
         return {key: value for key, value in labels.Labels("", self.tags).config.items() if key != "problem_type"}
 
     def dataset(self, side: str, rows: Sequence[Row], processor: Any, *, seed: int, augment: Any = None) -> Dataset:
+        words = [list(row[self.settings.text_column]) for row in rows]
+        known = partial(processor, is_split_into_words=True, verbose=False)
+        self.notes += count_cut(words, known, self.settings.max_seq_length, what=f"{side} rows")
         return AugmentedRows(rows, self.text_fields, partial(encode, self.settings, self.tags, processor), augment)
 
     def classes(self, rows: Sequence[Row]) -> list[int] | None:
@@ -67,7 +83,7 @@ class TokenClassification:
 
     def score(self, prediction: EvalPrediction) -> dict[str, float]:
         predicted, true = self._words(prediction.predictions, prediction.label_ids)
-        return compute_metrics(("entity_f1", "entity_precision", "entity_recall", "accuracy"), predicted, true)
+        return compute_metrics(self.metrics, predicted, true)
 
     def _words(self, predicted: Any, true: Any) -> tuple[list[list[str]], list[list[str]]]:
         """Bring both back to one tag per word, those of rows that were padded left out."""
