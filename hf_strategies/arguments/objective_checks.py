@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from hf_strategies.arguments.merging import Value
-from hf_strategies.arguments.schedule_checks import refused
+from hf_strategies.arguments.schedule_checks import metric_problems, refused
 from hf_strategies.data.maskings import check_masking_settings
 from hf_strategies.models import ARCHITECTURES
 
 CAUSAL = "causal"  # the default
+METRICS = ("loss", "perplexity", "bits_per_byte")  # of an evaluation, as eval_loss and so on; lower is better
 ONLY_CAUSAL = ("streaming", "isolate_documents")
 
 
@@ -25,6 +26,10 @@ def objective_problems(values: dict[str, Value]) -> Iterator[str]:
                 f"{(chosen or architecture).where}: architecture {architecture.value} learns by objective "
                 f"{' or '.join(fits)}, got {objective} (which fits {', '.join(learners)})"
             )
+    yield from metric_problems(values, METRICS)
+    greater = values.get("greater_is_better")
+    if greater is not None and greater.value:
+        yield f"{greater.where}: greater_is_better must be false: {', '.join(METRICS)} are better when lower, got true"
     if objective == CAUSAL:
         return
     for option in ONLY_CAUSAL:

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from hf_strategies.adapters import ADAPTERS, check_adapter_settings
+from hf_strategies.adapters import ADAPTERS, check_adapter_settings, check_quantization
 from hf_strategies.arguments.merging import Value
-from hf_strategies.arguments.schedule_checks import refused
+from hf_strategies.arguments.schedule_checks import metric_problems, refused
 from hf_strategies.augmentation.image_spec import parse_image_spec
 from hf_strategies.augmentation.text import parse_text_spec
 from hf_strategies.callbacks import AVERAGES
 from hf_strategies.callbacks.average_settings import check_average_settings
+from hf_strategies.metrics import METRICS
 from hf_strategies.objectives import OBJECTIVES, check_objective_settings
 from hf_strategies.ranges import AT_LEAST_ONE
 from hf_strategies.tasks import TASKS
@@ -37,6 +38,9 @@ def tuning_problems(values: dict[str, Value]) -> Iterator[str]:
     for name, shelf, kwargs, check in CHOICES:
         if get(kwargs) and get(name) in shelf:
             yield from refused(values[kwargs], partial(check, get(name), get(kwargs)))
+    if (quantization := values.get("quantization")) is not None and get("quantization"):
+        yield from refused(quantization, partial(check_quantization, quantization.value))
+    yield from metric_problems(values, ("loss", *METRICS.names()))
     for name, needed in NEEDS.items():
         if get(name) and not get(needed):
             yield f"{values[name].where}: {name} belongs to {needed}, which this run does not set"

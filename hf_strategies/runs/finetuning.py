@@ -16,7 +16,7 @@ from hf_strategies.arguments.topics import trains
 from hf_strategies.data.labelled import Sides
 from hf_strategies.data.sources import DataSource
 from hf_strategies.distributed.ranks import is_main_process
-from hf_strategies.errors import UserError
+from hf_strategies.errors import UserError, did_you_mean
 from hf_strategies.reports import format_count
 from hf_strategies.runs import startup
 from hf_strategies.runs.adapter_settings import settle_adapter
@@ -90,6 +90,7 @@ def finetune(arguments: Arguments, stand_on: Callable[[str], Arguments] | None) 
         job = prepare(arguments, job.sides)  # the recipe may have its own lengths
         job.notes += [f"recipe {name}: {why}", *filter(None, [too_little_data(facts)])]
     arguments = settle_machine(settle_adapter(arguments))
+    check_metric(arguments, job.task)
     threads = use_all_cores() if arguments.training["use_cpu"] else None
     args = build_training_arguments(
         arguments,
@@ -99,6 +100,21 @@ def finetune(arguments: Arguments, stand_on: Callable[[str], Arguments] | None) 
         generated_tokens=arguments.task.max_target_length if job.task.head == "seq2seq" else None,
     )
     return run_in_folder(arguments, args, lambda folder: run(arguments, args, folder, job, threads=threads))
+
+
+def check_metric(arguments: Arguments, task: Task) -> None:
+    """Refuse to choose the best checkpoint by what no evaluation reports.
+
+    Raises:
+        UserError: Its user asked for that.
+    """
+    chosen, known = arguments.values.get("metric_for_best_model"), ("loss", *task.metrics)
+    if chosen is None or chosen.value is None or (name := str(chosen.value).removeprefix("eval_")) in known:
+        return
+    raise UserError(
+        f"{chosen.where}: metric_for_best_model: no evaluation of {arguments.task.task} reports {name!r}"
+        f"{did_you_mean(name, known)} (reported: {', '.join(known)})"
+    )
 
 
 def prepare(arguments: Arguments, sides: Sides | None = None) -> Job:

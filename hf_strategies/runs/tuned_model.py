@@ -64,6 +64,8 @@ def load_processor(arguments: Arguments, task: Task) -> Any:
     """
     if task.head in ("image-classification", "video-classification"):
         return image_shape(arguments, task.head)
+    if arguments.model.model_name_or_path is not None:
+        checkpoint_config(arguments.model, task.head)  # says what is wrong with a checkpoint, before its tokenizer
     tokenizer = load_tokenizer(arguments.model)
     if tokenizer is None:
         raise UserError("model_name_or_path: name a checkpoint to fine-tune; a task of texts needs its tokenizer")
@@ -211,7 +213,7 @@ def build_tuned_model(
 
 def pad(config: PretrainedConfig, processor: Any) -> list[str]:
     """Let a model know its tokenizer's padding, and say so where it is none of its own."""
-    if config.pad_token_id is not None or not isinstance(processor, PreTrainedTokenizerBase):
+    if not isinstance(processor, PreTrainedTokenizerBase) or config.pad_token_id is not None:
         return []
     config.pad_token_id = processor.pad_token_id
     if processor.pad_token_id != processor.eos_token_id:

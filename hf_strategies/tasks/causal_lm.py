@@ -23,6 +23,7 @@ class CausalLM:
 
     head = "causal"
     metric = "loss"
+    metrics = ("perplexity",)
     greater_is_better = False
     text_fields = ()
     keeps_words = False
@@ -80,7 +81,7 @@ class CausalLM:
     def _encode(self, number: int, row: Row, processor: Any) -> TokenExample:
         try:
             return conversations.encode(row, processor, self.settings.prompt_template)
-        except (TemplateError, ValueError) as error:  # templates refuse conversations in words of their own
+        except (NotImplementedError, TemplateError, ValueError) as error:  # a template refuses in words of its own
             raise UserError(
                 f"row {number:,}: the chat template does not take this conversation: {first_line(error)}"
             ) from error

@@ -50,6 +50,7 @@ class ClipClassification:
 
     head = "video-classification"
     metric = "accuracy"
+    metrics = (metric, "f1_macro")
     greater_is_better = True
     text_fields: tuple[str, ...] = ()
     keeps_words = False
@@ -87,4 +88,4 @@ class ClipClassification:
         return logits[0] if isinstance(logits, tuple) else logits
 
     def score(self, prediction: EvalPrediction) -> dict[str, float]:
-        return compute_metrics(("accuracy", "f1_macro"), prediction.predictions, prediction.label_ids)
+        return compute_metrics(self.metrics, prediction.predictions, prediction.label_ids)

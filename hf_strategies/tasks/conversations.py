@@ -75,22 +75,30 @@ def check_template(tokenizer: Any, name: str) -> None:
 
 
 def _encode_messages(messages: Sequence[Mapping[str, Any]], tokenizer: Any) -> TokenExample:
-    """Learn what the assistant says, whatever else the template writes around it."""
+    """Learn what the assistant says, whatever else the template writes around it.
 
-    def tokens(count: int, *, asks: bool) -> list[int]:
-        written = tokenizer.apply_chat_template(messages[:count], tokenize=False, add_generation_prompt=asks)
-        return tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"]
+    The text is cut into tokens as a whole, as a model meets it later: a token that holds the end of a question and the
+    beginning of its answer is learned too.
+    """
 
-    whole = tokens(len(messages), asks=False)
-    labels = [IGNORED] * len(whole)
+    def written(count: int, *, asks: bool) -> str:
+        return tokenizer.apply_chat_template(messages[:count], tokenize=False, add_generation_prompt=asks)
+
+    whole = written(len(messages), asks=False)
+    answers: list[tuple[int, int]] = []
     for number, message in enumerate(messages):
         if message["role"] != "assistant":
             continue
-        before, through = tokens(number, asks=True), tokens(number + 1, asks=False)
-        if whole[: len(before)] != before or whole[: len(through)] != through:
-            raise ValueError("the chat template writes a turn differently once others follow it")
-        labels[len(before) : len(through)] = whole[len(before) : len(through)]
-    return TokenExample(whole, labels)
+        before, through = written(number, asks=True), written(number + 1, asks=False)
+        if not (whole.startswith(through) and through.startswith(before)):
+            raise ValueError("it writes a turn differently once others follow it")
+        answers.append((len(before), len(through)))
+    encoded = tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    labels = [
+        token if any(start < end and begin < stop for start, stop in answers) else IGNORED
+        for token, (begin, end) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+    ]
+    return TokenExample(encoded["input_ids"], labels)
 
 
 def _problem_of_messages(messages: Any) -> str:

@@ -49,6 +49,7 @@ class Task(Protocol):
     Args:
         head: What the model ends in: a key of `models.HEADS`.
         metric: What the best checkpoint is chosen by, without "eval_".
+        metrics: What evaluations report besides the loss; known once the task is settled.
         greater_is_better: Whether more of it is better.
         text_fields: Columns whose text augmentation may change.
         keeps_words: Whether each word of them must stay at its place, since it has a label of its own.
@@ -67,6 +68,9 @@ class Task(Protocol):
 
     @property
     def metric(self) -> str: ...
+
+    @property
+    def metrics(self) -> Sequence[str]: ...
 
     def read(self, train: DataSource, validation: DataSource | None, processor: Any, **limits: Any) -> Sides:
         """Read the rows of both sides; `limits` are those of `labelled.read_sides`."""

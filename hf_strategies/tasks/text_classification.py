@@ -46,7 +46,11 @@ class TextClassification:
 
     @property
     def metric(self) -> str:
-        return METRICS[self.labels.kind][0]
+        return self.metrics[0]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return METRICS[self.labels.kind]
 
     def read(self, train: DataSource, validation: DataSource | None, processor: Any, **limits: Any) -> Sides:
         return read_sides(train, validation, self.columns, **limits)
@@ -87,7 +91,7 @@ class TextClassification:
         predicted = np.asarray(prediction.predictions)
         if self.labels.kind == labels.MULTI:
             predicted = predicted > 0  # logits: a label is there where its probability is above one half
-        return compute_metrics(METRICS[self.labels.kind], predicted, prediction.label_ids)
+        return compute_metrics(self.metrics, predicted, prediction.label_ids)
 
     def _problem(self, row: Row) -> str:
         return problem_of_text(row, self.text_fields) or labels.problem_of(row[self.settings.label_column])

@@ -40,7 +40,7 @@ def test_a_head_is_described_as_the_host_wants_it():
 @pytest.mark.parametrize(
     ("train", "validation", "said"),
     [
-        (["a", "a"], ["a"], "expected two classes or more, got only 'a'"),
+        (["a", "a"], ["a"], "expected two or more to learn from, got only 'a'"),
         ([["a"], "b"], [], "some rows have a list of labels, others a single one"),
         ([["a"], ["b"]], ["b"], "some rows have a list of labels, others a single one"),
         ([0.5, "high"], [], "some are numbers with a fraction, others texts"),
