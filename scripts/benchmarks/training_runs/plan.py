@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from hf_strategies.reports import format_duration, format_table
 
 from .. import Findings
 from .measure import Laboratory, Measure, code_version, device_name, made_on
-from .rows import Row, RowFile
+from .rows import Finished, Row, RowFile
 from .trial import Trial, corpus_name, shape_of
 
 Found = TypeVar("Found")
@@ -184,10 +184,10 @@ def _peak_flops_per_second() -> float:
     return peak_rate(device, torch.bfloat16 if bf16 else torch.float32).flops_per_second
 
 
-def remarks_on(rows: list[Row]) -> list[str]:
-    """Say what about the rows a reader of the tables must know: older code, other versions."""
+def remarks_on(rows: Sequence[Finished], code: str | None = None) -> list[str]:
+    """Say what about the rows a reader of the tables must know: code older than `code`, other versions."""
     remarks = []
-    older = sum(row.code != code_version() for row in rows)
+    older = sum(row.code != (code or code_version()) for row in rows)
     if older:
         remarks.append(f"{older} of {len(rows)} runs are of older code; --fresh measures all of them again.")
     names = dict.fromkeys(name for row in rows for name in row.environment)
