@@ -2,6 +2,7 @@
 
 import hashlib
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,20 @@ SHAPE = "[n, channels, frames, height, width]"
 
 
 def read_clip_sides(
-    train: DataSource, validation: DataSource | None, *, max_broken_share: float, **limits: Any
+    train: DataSource,
+    validation: DataSource | None,
+    *,
+    problem: Callable[[Any], str],
+    max_broken_share: float,
+    **limits: Any,
 ) -> Sides:
-    """Read the clips that were named; `limits` are those of `labelled.read_sides`.
+    """Read the clips that were named.
+
+    Args:
+        train: Files to train on.
+        validation: Files to validate on; None holds a share of the others out.
+        problem: Says what is wrong with a label, in a few words; nothing where it is good.
+        max_broken_share: As of `labelled.read_sides`, like all the others.
 
     Returns:
         Rows of `clip` `[channels, frames, height, width]`, of the file's own type, and `label`.
@@ -31,8 +43,8 @@ def read_clip_sides(
     if not train.files:
         raise UserError("clips come from files: name train_file, a .npz with clips and labels")
     broken = BrokenRecords(max_broken_share)
-    found = _read(train, broken)
-    own = None if validation is None else (", ".join(validation.files), _read(validation, broken))
+    found = _read(train, problem, broken)
+    own = None if validation is None else (", ".join(validation.files), _read(validation, problem, broken))
     shapes = {row["clip"].shape for row in [*found, *(own[1] if own else [])]}
     if len(shapes) > 1:
         shown = ", ".join(map(str, sorted(shapes)[:3]))
@@ -45,13 +57,15 @@ def content_of(row: Row) -> str:
     return hashlib.blake2b(np.ascontiguousarray(row["clip"]).tobytes(), digest_size=16).hexdigest()
 
 
-def _read(source: DataSource, broken: BrokenRecords) -> list[Row]:
+def _read(source: DataSource, problem: Callable[[Any], str], broken: BrokenRecords) -> list[Row]:
     rows: list[Row] = []
     for path in (path for pattern in source.files for path in matching_files(pattern)):
         clips, labels = _arrays(path)
         for number, (clip, label) in enumerate(zip(clips, labels), start=1):
             if clip.dtype.kind == "f" and not np.isfinite(clip).all():
                 broken.broken(str(path), number, "holds values that are not finite")
+            elif reason := problem(label.item()):
+                broken.broken(str(path), number, reason)
             else:
                 broken.good()
                 rows.append({"clip": clip, "label": label.item()})

@@ -1,4 +1,4 @@
-"""Labelled images: folders of classes, zip archives of them, tables and data sets with images, or embedded digits."""
+"""Labelled images: folders of classes, zip archives of them, parquet and data sets with images, or embedded digits."""
 
 import hashlib
 import io
@@ -14,8 +14,8 @@ import numpy as np
 
 from hf_strategies.data.documents import BrokenRecords
 from hf_strategies.data.labelled import Row, Sides, named_classes, split_sides
-from hf_strategies.data.records import Broken, check_column
-from hf_strategies.data.sources import DataSource, load_splits
+from hf_strategies.data.records import Broken, check_column, format_suffix
+from hf_strategies.data.sources import DataSource, load_splits, matching_files
 from hf_strategies.errors import UserError, first_line
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
@@ -54,7 +54,7 @@ def images_at(path: Path) -> Iterator[FoundImage]:
         names = sorted(name for name in archive.namelist() if not name.endswith("/"))
         files = {name: partial(archive.read, name) for name in names if not name.startswith("__MACOSX")}
     else:
-        raise UserError(f"{path}: expected a folder of images or a zip archive of one")
+        raise UserError(f"{path}: expected a folder of images, a zip archive of one, or parquet")
     images = {name: read for name, read in files.items() if PurePosixPath(name).suffix.lower() in SUFFIXES}
     if not images:
         raise UserError(f"{path}: holds no images ({', '.join(SUFFIXES)})")
@@ -87,7 +87,7 @@ def decode(encoded: bytes, *, size: int | None, num_channels: int | None) -> np.
         pixels = image.convert(mode)
     if size is not None and pixels.size != (size, size):
         pixels = pixels.resize((size, size), Image.Resampling.BILINEAR)
-    array = np.asarray(pixels)
+    array = np.array(pixels)  # a copy: what Pillow lends may not be written to, which torch warns of
     return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
@@ -96,6 +96,7 @@ def read_image_sides(
     validation: DataSource | None,
     *,
     columns: tuple[str, str],
+    problem: Callable[[Any], str],
     size: int | None,
     num_channels: int | None,
     validation_share: float,
@@ -107,9 +108,10 @@ def read_image_sides(
     """Read and decode the images that were named; all of them are held in memory, as bytes.
 
     Args:
-        train: Folders, zip archives or a data set; nothing named means scikit-learn's digits.
+        train: Folders, zip archives, parquet files or a data set; nothing named means scikit-learn's digits.
         validation: The same, to validate on; None takes the side of that name where there is one.
-        columns: Of the image and of the label, in a data set.
+        columns: Of the image and of the label, in a data set or parquet.
+        problem: Says what is wrong with a label, in a few words; nothing where it is good.
         size: As of `decode`, like `num_channels`.
         num_channels: 1 for grey, 3 for colours; None takes grey where all images are.
         validation_share: As of `labelled.read_sides`, like all that follow.
@@ -122,9 +124,9 @@ def read_image_sides(
             size was asked for.
     """
     broken = BrokenRecords(max_broken_share)
-    sides = _good(_read_images(train, columns, size, num_channels), broken)
+    sides = _good(_read_images(train, columns, size, num_channels), problem, broken)
     if validation is not None:
-        held = _good(_read_images(validation, columns, size, num_channels), broken)
+        held = _good(_read_images(validation, columns, size, num_channels), problem, broken)
         own_validation = (", ".join(validation.files), [row for rows in held.values() for row in rows])
     elif sides["validation"]:
         own_validation = ("their own folder, or split", sides["validation"])
@@ -144,12 +146,14 @@ def read_image_sides(
     )
 
 
-def _good(images: Iterable[_Read], broken: BrokenRecords) -> dict[str, list[Row]]:
+def _good(images: Iterable[_Read], problem: Callable[[Any], str], broken: BrokenRecords) -> dict[str, list[Row]]:
     """Sort images by their side, and count those that are none."""
     sides: dict[str, list[Row]] = {"train": [], "validation": [], "unsaid": []}
     for side, place, number, row in images:
         if isinstance(row, Broken):
             broken.broken(place, number, row.reason)
+        elif reason := problem(row["label"]):
+            broken.broken(place, number, reason)
         else:
             broken.good()
             sides[side or "unsaid"].append(row)
@@ -177,10 +181,11 @@ def _read_images(
     if source.dataset_name is None and not source.files:
         yield from _digits(shape)
         return
-    for path in map(Path, source.files):
-        if not path.expanduser().exists():
-            raise UserError(f"{path}: no such folder or file")
-        found = list(images_at(path.expanduser()))
+    for path in _places(source.files):
+        if format_suffix(path) == ".parquet":
+            yield from _table_images(path, *columns, shape)
+            continue
+        found = list(images_at(path))
         with ThreadPoolExecutor(DECODERS) as pool:
             rows = pool.map(lambda image: shape(image.read, image.label), found)
             for number, (image, row) in enumerate(zip(found, rows), start=1):
@@ -202,32 +207,65 @@ def _side_of(folder: str) -> str | None:
 def _decoded(read: Callable[[], bytes], label: str, *, size: int | None, num_channels: int | None) -> Row | Broken:
     try:
         return {"image": decode(read(), size=size, num_channels=num_channels), "label": label}
-    except (OSError, SyntaxError, ValueError, zipfile.BadZipFile) as error:  # all of these Pillow raises
+    except Exception as error:  # what Pillow's readers and zip archives raise is of every kind
         return Broken(f"no image: {first_line(error)}")
+
+
+def _places(patterns: Iterable[str]) -> Iterator[Path]:
+    """Yield what paths and globs name; a folder stays one place."""
+    for pattern in patterns:
+        path = Path(pattern).expanduser()
+        yield from [path] if path.exists() else matching_files(pattern)
 
 
 def _dataset_images(
     source: DataSource, image_column: str, label_column: str, shape: Callable[..., Row | Broken]
 ) -> Iterator[_Read]:
-    """Yield the images of a data set of the host library, whose image column holds encoded images."""
+    """Yield the images of a data set of the host library."""
+    for split, rows in load_splits(source).items():
+        side = _side_of(split)
+        if side is not None:
+            name = f"{source.dataset_name}, split {split}"
+            for number, row in _encoded_images(name, rows, image_column, label_column, shape):
+                yield side, name, number, row
+
+
+def _table_images(
+    path: Path, image_column: str, label_column: str, shape: Callable[..., Row | Broken]
+) -> Iterator[_Read]:
+    """Yield the images of a parquet file as the host library writes it, or whose image column holds their bytes."""
+    from datasets import Dataset
+    from datasets.table import InMemoryTable
+    from pyarrow import ArrowException, parquet
+
+    try:
+        rows = Dataset(InMemoryTable(parquet.read_table(path)))
+    except (ArrowException, OSError) as error:
+        raise UserError(f"{path}: cannot be read as parquet: {first_line(error)}") from error
+    for number, row in _encoded_images(str(path), rows, image_column, label_column, shape):
+        yield None, str(path), number, row
+
+
+def _encoded_images(
+    name: str, rows: Any, image_column: str, label_column: str, shape: Callable[..., Row | Broken]
+) -> Iterator[tuple[int, Row | Broken]]:
+    """Yield the images of a table of the host library, whose image column holds encoded ones."""
     from datasets import Image
 
-    splits = load_splits(source)
-    for split, rows in splits.items():
-        side = _side_of(split)
-        if side is None:
-            continue
-        name = f"{source.dataset_name}, split {split}"
-        for column in (image_column, label_column):
-            check_column(name, column, rows.column_names)
+    for column in (image_column, label_column):
+        check_column(name, column, rows.column_names)
+    try:
         encoded = rows.select_columns([image_column, label_column]).cast_column(image_column, Image(decode=False))
-        for number, row in enumerate(named_classes(encoded), start=1):
-            stored = row[image_column] or {}
-            if stored.get("bytes") is None and not stored.get("path"):
-                yield side, name, number, Broken("no image")
-                continue
-            read = partial(_stored_bytes, stored)
-            yield side, name, number, shape(read, row[label_column])
+        encoded[:1]
+    except (TypeError, ValueError, NotImplementedError) as error:  # Arrow's are of these kinds
+        kind = rows.features[image_column]
+        raise UserError(f"{name}: column {image_column!r} must hold encoded images, got {kind}") from error
+    for number, row in enumerate(named_classes(encoded), start=1):
+        stored = row[image_column] or {}
+        if stored.get("bytes") is None and not stored.get("path"):
+            yield number, Broken("no image")
+        else:
+            yield number, shape(partial(_stored_bytes, stored), row[label_column])
 
 
 def _stored_bytes(stored: Mapping[str, Any]) -> bytes:

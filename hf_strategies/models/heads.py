@@ -11,6 +11,7 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
+    AutoModelForVideoClassification,
     PretrainedConfig,
 )
 
@@ -23,6 +24,7 @@ HEADS = {
     "sequence-classification": AutoModelForSequenceClassification,
     "token-classification": AutoModelForTokenClassification,
     "image-classification": AutoModelForImageClassification,
+    "video-classification": AutoModelForVideoClassification,
 }
 HEAD_OF = {"causal": "causal", "masked": "masked", "span": "seq2seq"}  # by objective of pretraining
 NEEDS = {"causal": "a decoder", "masked": "an encoder", "seq2seq": "an encoder and a decoder"}

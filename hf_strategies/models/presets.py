@@ -6,7 +6,7 @@ from hf_strategies.errors import UserError
 from hf_strategies.models.sizes import nearest_divisors
 
 PATCHES_PER_SIDE = 8  # what an image is cut into where nobody says how; CIFAR's usual 4 x 4 pixels
-LARGEST_PATCH = 16  # of the paper, which it keeps for images of 224 pixels
+SMALLEST_PATCH, LARGEST_PATCH = 2, 16  # the paper's is 16, at 224 pixels; a single pixel says nothing
 
 
 def transformer_pp(
@@ -126,12 +126,12 @@ def vit(
         num_channels: Of an image.
         hidden_size, num_hidden_layers, num_attention_heads, intermediate_size: As elsewhere.
         patch_size: Side of a patch, in pixels; None takes the divisor of `image_size` that comes nearest to 8 patches
-            per side, and at most 16.
+            per side, of 2 to 16 pixels.
 
     Raises:
         UserError: Patches do not fill the image: the host would leave its margin out.
     """
-    wanted = min(LARGEST_PATCH, image_size / PATCHES_PER_SIDE)
+    wanted = min(max(SMALLEST_PATCH, image_size / PATCHES_PER_SIDE), LARGEST_PATCH)
     side = patch_size or min(range(1, image_size + 1), key=lambda side: (image_size % side != 0, abs(side - wanted)))
     if image_size % side:
         raise UserError(

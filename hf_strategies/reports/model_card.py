@@ -17,6 +17,12 @@ LIMITS = (
     "what its data holds, errors and prejudice included, and was not trained to be safe or truthful: look at what it "
     "says before you rely on it."
 )
+PICTURE_LIMITS = (
+    "The figures above are from held-out pictures of the same source: others, lit, framed or processed otherwise, "
+    "may fare worse, and a picture that shows none of the classes is given one all the same. The model repeats what "
+    "its data holds, errors and prejudice included: look at its mistakes before you rely on it."
+)
+SEES = ("image-classification", "video-classification")
 
 
 def model_card(record: RunRecord) -> str:
@@ -35,7 +41,7 @@ def model_card(record: RunRecord) -> str:
         _section("Settings", _table(("setting", "value", "set by"), settings)),
         _section("Run it again", _fenced(record.command_line, "bash") if record.command else ""),
         _section("Environment", _facts(record.environment)),
-        _section("Limits", LIMITS + _bullets(record.notes)),
+        _section("Limits", (PICTURE_LIMITS if record.pipeline_tag in SEES else LIMITS) + _bullets(record.notes)),
     ]  # fmt: skip
     return "\n\n".join([f"---\n{_front_matter(record)}---", *filter(None, sections)]) + "\n"
 

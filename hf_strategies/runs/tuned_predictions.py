@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from torch.utils.data import Dataset
 
 from hf_strategies.data.labelled import Row
@@ -35,9 +36,14 @@ def shown(task: Task, row: Row) -> Any:
     """Return what a reader recognises a row by: its texts, or its picture."""
     if task.text_fields:
         return " / ".join(row[field] for field in task.text_fields)
-    if "image" in row:
-        from PIL import Image
+    pixels = row["image"] if "image" in row else middle_frame(row["clip"])
+    return Image.fromarray(pixels.transpose(1, 2, 0) if len(pixels) == 3 else pixels[0])
 
-        pixels = np.asarray(row["image"])
-        return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
-    return ""
+
+def middle_frame(clip: np.ndarray) -> np.ndarray:
+    """Return a clip's middle frame as pixels, `[channels, height, width]`, uint8; other numbers fill their range."""
+    frame = clip[:, clip.shape[1] // 2]
+    if frame.dtype == np.uint8:
+        return frame
+    lowest, highest = float(frame.min()), float(frame.max())
+    return ((frame - lowest) * (255.0 / max(highest - lowest, np.finfo(np.float32).tiny))).astype(np.uint8)

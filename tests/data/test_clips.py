@@ -7,6 +7,7 @@ from hf_strategies.errors import UserError
 
 LIMITS = {
     "validation_share": 0.25, "max_broken_share": 0.2, "max_train_rows": None, "max_eval_rows": None, "seed": 0,
+    "problem": lambda label: "" if label == label else "no label",
 }  # fmt: skip
 
 
@@ -49,3 +50,11 @@ def test_arrays_that_do_not_fit_are_named(tmp_path, arrays, said):
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(UserError, match=said):
         read_clip_sides(DataSource(files=(str(tmp_path / "a.npz"),)), None, **LIMITS)
+
+
+def test_a_clip_without_a_label_is_skipped_and_listed(tmp_path):
+    labels = np.arange(40) % 2 * 1.0
+    labels[3] = np.nan
+    sides = read_clip_sides(write(tmp_path / "a.npz", clips(40), labels), None, **LIMITS)
+    assert len(sides.train) + len(sides.validation) == 39
+    assert "a.npz:4 no label" in sides.broken

@@ -3,6 +3,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features
 from datasets import Image as ImageFeature
 from PIL import Image
@@ -13,7 +14,7 @@ from hf_strategies.errors import UserError
 
 SETTINGS = {
     "columns": ("image", "label"), "size": None, "num_channels": None, "validation_share": 0.25,
-    "max_broken_share": 0.3,
+    "max_broken_share": 0.3, "problem": lambda label: "" if label else "no label",
 }  # fmt: skip
 
 
@@ -115,8 +116,63 @@ def test_images_that_lie_in_no_class_are_a_mistake(tmp_path):
         read_image_sides(DataSource(files=(str(tmp_path),)), None, **SETTINGS)
 
 
-@pytest.mark.parametrize(("name", "said"), [("missing", "no such folder or file"), ("empty", "holds no images")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("missing", "no such file, and no files match it"), ("empty", "holds no images")]
+)
 def test_a_place_without_images_is_a_mistake(tmp_path, name, said):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=said):
         read_image_sides(DataSource(files=(str(tmp_path / name),)), None, **SETTINGS)
+
+
+def write_parquet(path, rows):
+    features = Features({"image": ImageFeature(), "label": ClassLabel(names=["cat", "dog"])})
+    Dataset.from_dict(rows, features=features).to_parquet(path)
+    return DataSource(files=(str(path.parent / "*.parquet"),))
+
+
+def test_parquet_holds_images_and_the_names_of_their_classes(tmp_path):
+    encoded = [{"bytes": png((n, 0, 0)), "path": None} for n in range(8)]
+    source = write_parquet(tmp_path / "a.parquet", {"image": encoded, "label": [0, 1] * 4})
+    sides = read_image_sides(source, source, **SETTINGS)
+    assert [row["label"] for row in sides.train] == ["cat", "dog"] * 4
+    assert [row["image"][0, 0, 0] for row in sides.train] == list(range(8))
+    assert torch.from_numpy(sides.train[0]["image"]).add_(1)[0, 0, 0] == 1  # it may be written to
+
+
+def test_a_row_of_parquet_without_a_label_or_an_image_is_skipped_and_listed(tmp_path):
+    encoded = [{"bytes": png((n, 0, 0)), "path": None} for n in range(8)]
+    encoded[6] = None
+    source = write_parquet(tmp_path / "a.parquet", {"image": encoded, "label": [0, 1, 0, 1, 0, 1, 0, None]})
+    sides = read_image_sides(source, source, **SETTINGS)
+    assert len(sides.train) == 6
+    assert "a.parquet:7 no image" in sides.broken
+    assert "a.parquet:8 no label" in sides.broken
+
+
+def test_parquet_that_holds_no_encoded_images_is_a_mistake(tmp_path):
+    Dataset.from_dict({"image": [[1.0, 2.0]], "label": [0]}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(UserError, match=r"a\.parquet: column 'image' must hold encoded images, got List"):
+        read_image_sides(DataSource(files=(str(tmp_path / "a.parquet"),)), None, **SETTINGS)
+    Dataset.from_dict({"img": [b""], "label": [0]}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(UserError, match=r"a\.parquet: no column 'image' \(columns: img, label\)"):
+        read_image_sides(DataSource(files=(str(tmp_path / "a.parquet"),)), None, **SETTINGS)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"a\.parquet: cannot be read as parquet"):
+        read_image_sides(DataSource(files=(str(tmp_path / "a.parquet"),)), None, **SETTINGS)
+
+
+def test_an_archive_that_cannot_be_unpacked_is_skipped_image_by_image_and_an_empty_one_is_a_mistake(tmp_path):
+    path = tmp_path / "images.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(8):
+            archive.writestr(f"{'cat' if number % 2 else 'dog'}/{number}.png", png((number, 0, 0)))
+    content = path.read_bytes()
+    start = content.index(b"dog/0.png") + len("dog/0.png")
+    path.write_bytes(content[:start] + b"\xff" * 20 + content[start + 20 :])
+    sides = read_image_sides(DataSource(files=(str(path),)), DataSource(files=(str(path),)), **SETTINGS)
+    assert len(sides.train) == 7
+    assert "images.zip/dog/0.png:1 no image: Error -3 while decompressing data" in sides.broken
+    zipfile.ZipFile(path, "w").close()
+    with pytest.raises(UserError, match=r"images\.zip: holds no images"):
+        read_image_sides(DataSource(files=(str(path),)), None, **SETTINGS)

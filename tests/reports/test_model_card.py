@@ -78,3 +78,10 @@ def test_text_from_outside_breaks_neither_table_nor_fence():
 def test_the_picture_is_shown_where_there_was_something_to_draw(run_events):
     assert "![Loss](loss.png)" in model_card(record(events=run_events))
     assert "loss.png" not in model_card(record(results={"eval_loss": 2.0}))
+
+
+@pytest.mark.parametrize(("tag", "seen"), [("image-classification", True), ("text-classification", False)])
+def test_the_limits_are_those_of_what_it_was_shown(tag, seen):
+    limits = model_card(record(pipeline_tag=tag)).partition("## Limits")[2]
+    assert ("held-out pictures" in limits) is seen
+    assert ("held-out text" in limits) is not seen
