@@ -8,10 +8,11 @@ from typing import Any
 from hf_strategies.adapters import ADAPTERS
 from hf_strategies.arguments.merging import BELONGS_TO, SIZES, Value
 from hf_strategies.arguments.objective_checks import objective_problems
+from hf_strategies.arguments.prompting_checks import prompting_problems
 from hf_strategies.arguments.quantities import parse_batch_size
 from hf_strategies.arguments.schedule_checks import refused, schedule_problems
 from hf_strategies.arguments.tuning_checks import tuning_problems
-from hf_strategies.arguments.tuning_topics import FINETUNE
+from hf_strategies.arguments.tuning_topics import FINETUNE, SCORE
 from hf_strategies.errors import did_you_mean
 from hf_strategies.models import ARCHITECTURES, resolve_sizes
 from hf_strategies.objectives import OBJECTIVES
@@ -78,6 +79,8 @@ RANGES: dict[str, Rule] = {
     "max_target_length": AT_LEAST_ONE,
     "image_size": AT_LEAST_ONE,
     "reinitialize_blocks": NOT_NEGATIVE,
+    "num_seeds": AT_LEAST_ONE,
+    "shots": (lambda shots: all(shot.isdecimal() for shot in shots), "whole numbers of at least 0"),
     "r_drop": POSITIVE,
     "fgm_epsilon": POSITIVE,
     "early_stopping_patience": AT_LEAST_ONE,
@@ -119,6 +122,9 @@ def find_problems(values: dict[str, Value], job: str) -> Iterator[str]:
     yield from _combinations(values)
     if job == FINETUNE:
         yield from tuning_problems(values)
+        return
+    if job == SCORE:
+        yield from prompting_problems(values)
         return
     yield from objective_problems(values)
     if not any(values.get(name) and values[name].value for name in ("architecture", "model_name_or_path")):

@@ -31,6 +31,9 @@ OWNED = {
 # Settings that go when their choice is replaced by a rival, and stay when it only takes another value.
 BESIDE = {"train_file": ("validation_file",), "optimizer": ("param_groups",)}
 
+# Mappings of which a higher layer's takes the place of a lower one's: their keys come from the data.
+WHOLE = ("label_words",)
+
 # The same table read the other way: what each of those settings belongs to.
 BELONGS_TO = {
     name: tuple(choice for choice, owned in OWNED.items() if name in owned)
@@ -97,10 +100,18 @@ def merge(
             _drop(merged, ("warmup_steps",), f"scheduler {scheduler.value} ({scheduler.where})", notes)
         for name, item in values.items():
             below = merged.get(name)
-            if below is not None and isinstance(item.value, dict) and isinstance(below.value, dict):
+            adds_up = below is not None and isinstance(below.value, dict) and name not in WHOLE
+            if below is not None and adds_up and isinstance(item.value, dict):
                 item = Value({**below.value, **item.value}, item.where)  # the same choice: its settings add up
             merged[name] = item
     return merged, notes
+
+
+def is_replaced(name: str, default: Any, values: dict[str, Value]) -> bool:
+    """Tell whether the default of a setting that nobody gave has lost its place to a rival that somebody did."""
+    rivals = [first if second == name else second for first, second in RIVALS if name in (first, second)]
+    given = [rival for rival in rivals if rival in values and _is_choice(rival, values[rival].value)]
+    return name not in values and _is_choice(name, default) and bool(given)
 
 
 def _is_choice(name: str, value: Any) -> bool:

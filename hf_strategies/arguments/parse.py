@@ -20,6 +20,7 @@ from hf_strategies.arguments.layers import (
     unknown_recipe,
 )
 from hf_strategies.arguments.merging import Value, merge
+from hf_strategies.arguments.prompting_topics import PromptingArguments
 from hf_strategies.arguments.settings import Setting, settings_of
 from hf_strategies.arguments.topics import (
     DataArguments,
@@ -35,6 +36,7 @@ from hf_strategies.arguments.tuning_topics import (
     RegularizationArguments,
     TaskArguments,
     WeightArguments,
+    takes,
 )
 from hf_strategies.errors import UserError
 
@@ -47,6 +49,7 @@ class Arguments:
         job: What is to be done, a key of `JOB_TOPICS`.
         model, data, strategy, guard, run: Our settings, each topic a dataclass.
         task, augmentation, weights, regularization: Those of fine-tuning; as they are by default in other jobs.
+        prompting: Those of scoring prompts; as they are by default in other jobs.
         training: The settings of `TrainingArguments` that some layer set.
         values: Every setting that some layer set, with the place that set it.
         name: What the run is called, from its recipe or YAML file.
@@ -65,6 +68,7 @@ class Arguments:
     augmentation: AugmentationArguments
     weights: WeightArguments
     regularization: RegularizationArguments
+    prompting: PromptingArguments
     training: dict[str, Any]
     values: dict[str, Value]
     name: str
@@ -82,7 +86,7 @@ class Arguments:
 def all_settings(job: str = PRETRAIN) -> dict[str, Setting]:
     """Every setting of a job by name: ours, then the host's."""
     listed = [setting for topic in JOB_TOPICS[job] for setting in settings_of(topic)] + list(host_settings())
-    return {setting.name: setting for setting in listed}
+    return {setting.name: setting for setting in listed if takes(job, setting.name)}
 
 
 def parse_arguments(
@@ -142,6 +146,7 @@ def parse_arguments(
         augmentation=_fill(AugmentationArguments, merged),
         weights=_fill(WeightArguments, merged),
         regularization=_fill(RegularizationArguments, merged),
+        prompting=_fill(PromptingArguments, merged),
         training={key: item.value for key, item in merged.items() if key in host},
         values=merged,
         name=name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hf_strategies.arguments.prompting_topics import SCORED, PromptingArguments
 from hf_strategies.arguments.topics import (
     TOPICS,
     DataArguments,
@@ -95,7 +96,7 @@ class RegularizationArguments:
     early_stopping_min_gain: float = setting(0.0, "How much better an evaluation must be to count as better.")
 
 
-PRETRAIN, FINETUNE = "pretrain", "finetune"
+PRETRAIN, FINETUNE, SCORE = "pretrain", "finetune", "score"
 
 # What each job may be told, in the order of --help.
 JOB_TOPICS: dict[str, tuple[type, ...]] = {
@@ -111,4 +112,10 @@ JOB_TOPICS: dict[str, tuple[type, ...]] = {
         GuardArguments,
         RunArguments,
     ),
+    SCORE: (PromptingArguments, TaskArguments, ModelArguments, DataArguments, RunArguments),
 }
+
+
+def takes(job: str, name: str) -> bool:
+    """Tell whether a job has a use for a setting of its topics, or of the host's."""
+    return job != SCORE or name in SCORED

@@ -100,15 +100,26 @@ def load_config(
     Raises:
         UserError: There is no such checkpoint, the head does not fit it, or an override does not.
     """
+    config = read_config(name_or_path, revision=revision, trust_remote_code=trust_remote_code)
+    override_config(config, overrides or {})
+    check_head(config, head, f"model_name_or_path {name_or_path!r}")
+    return config
+
+
+def read_config(
+    name_or_path: str, *, revision: str | None = None, trust_remote_code: bool = False
+) -> PretrainedConfig:
+    """Load the config of a checkpoint as it is, whatever head it can have.
+
+    Raises:
+        UserError: There is no such checkpoint.
+    """
     try:
-        config = AutoConfig.from_pretrained(
+        return AutoConfig.from_pretrained(
             name_or_path, revision=revision or "main", trust_remote_code=trust_remote_code
         )
     except Exception as error:  # a missing file, broken JSON, a refused field
         raise UserError(f"model_name_or_path {name_or_path!r} cannot be read: {first_line(error)}") from error
-    override_config(config, overrides or {})
-    check_head(config, head, f"model_name_or_path {name_or_path!r}")
-    return config
 
 
 def load_model(

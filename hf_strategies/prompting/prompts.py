@@ -93,14 +93,15 @@ class PromptEncoder:
         """Make the tokens of a prompt as it is."""
         if self.is_encoder_decoder:
             endings = self.tokenizer(text_target=self.words, add_special_tokens=False)["input_ids"]
-            return Prompt(self.tokenizer(prompt)["input_ids"], endings)
-        rows = [self._open(row) for row in self.tokenizer(self._written(prompt))["input_ids"]]
+            return Prompt(self._tokens([prompt])[0], endings)
+        written = [prompt, *(with_answer(prompt, word) for word in self.words)]
+        rows = [self._open(row) for row in self._tokens(written)]
         shared = common_prefix(rows)
         start = rows[0][:shared] or [self._start_token()]
         return Prompt(start, [row[shared:] for row in rows[1:]])
 
-    def _written(self, prompt: str) -> list[str]:
-        return [prompt, *(with_answer(prompt, word) for word in self.words)]
+    def _tokens(self, texts: list[str]) -> list[list[int]]:
+        return self.tokenizer(texts, verbose=False)["input_ids"]  # what is too long is not used, only tried
 
     def _open(self, row: list[int]) -> list[int]:
         """Take off the mark that some tokenizers end every text with."""

@@ -11,6 +11,8 @@ BETWEEN = "\n\n"  # one demonstration and the next
 class PromptTemplate:
     """A wording that becomes a prompt for each row.
 
+    Its `shown` are the columns that it has a place for, its `premise` is what stands behind the last of them.
+
     Args:
         wording: Text with columns' names in braces; a brace itself is written twice.
         columns: Those that a prompt may show. The label is none of them.
@@ -34,6 +36,7 @@ class PromptTemplate:
                 raise UserError(f"prompt_template: {{{name}}} is no column of the prompt{guess} (columns: {known})")
         if not named:
             raise UserError(f"prompt_template: expected a column in braces ({known}), got {wording!r}")
+        self.shown = frozenset(named)
         self.premise = "" if parts[-1][1] is not None else parts[-1][0].lstrip()
 
     def fill(self, texts: Mapping[str, str]) -> str:

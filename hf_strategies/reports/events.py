@@ -17,6 +17,7 @@ Every line has `event` (its kind), `step` (optimizer updates done), `time` (UTC,
     verdict  what training and validation losses show: verdict ("learning", "overfitting", ...), said, and since, the
              step from which it is so, where there is one
     early_stop  evaluations got no better: metric, best, best_step, said
+    scored   a model was asked with prompts: method, draw (of demonstrations), and its metrics
     end      the run is over
 
 JSON has no NaN and no infinity. A value that is not finite is written as the text "NaN", "Infinity" or "-Infinity",

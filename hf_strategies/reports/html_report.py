@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_strategies.reports.charts import loss_chart, small_charts
+from hf_strategies.reports.comparison import comparison_html
 from hf_strategies.reports.events import Event
 from hf_strategies.reports.group_lines import GROUP_HEADERS, group_lines
 from hf_strategies.reports.guard_lines import guard_lines
@@ -41,6 +42,7 @@ def render_report(record: RunRecord) -> str:
         _notes(record.notes),
         _section("Loss", loss_chart(record.events) + small_charts(record.events)),
         _section("What the losses show", _notes(learning_lines(record.events))),
+        _section("Comparison", comparison_html(record.comparison, record.compared_by)),
         _predictions(record.predictions),
         _section("Updates that were not taken", _notes(guard_lines(record.events))),
         _section("Samples", _samples(record.samples)),

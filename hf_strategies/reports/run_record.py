@@ -4,6 +4,7 @@ import shlex
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from hf_strategies.reports.comparison import Contender
 from hf_strategies.reports.events import Event
 from hf_strategies.reports.predictions import PredictionReport
 from hf_strategies.reports.redaction import redact_command, redact_value
@@ -41,6 +42,8 @@ class RunRecord:
         results: What `all_results.json` holds.
         events: What `events.jsonl` holds.
         predictions: What a classifier made of its evaluation set; None where there is no such thing.
+        comparison: Ways to solve the task, side by side.
+        compared_by: The metric that they are compared by.
         notes: What a reader must know: warnings, skipped records, settings that were dropped.
         pipeline_tag: Task of the model, as the Hub names it.
         base_model: Name on the Hub of the checkpoint that was trained further; empty when there was none.
@@ -58,6 +61,8 @@ class RunRecord:
     results: dict[str, float] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     predictions: PredictionReport | None = None
+    comparison: list[Contender] = field(default_factory=list)
+    compared_by: str = "accuracy"
     notes: list[str] = field(default_factory=list)
     pipeline_tag: str = "text-generation"
     base_model: str = ""

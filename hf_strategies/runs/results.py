@@ -7,6 +7,7 @@ from typing import Any
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.host import TOPIC as HOST_TOPIC
 from hf_strategies.arguments.resolved import FILE_NAME
+from hf_strategies.arguments.tuning_topics import takes
 from hf_strategies.reports import (
     RunRecord,
     SettingRow,
@@ -30,6 +31,7 @@ def setting_rows(arguments: Arguments) -> list[SettingRow]:
         ((topic.__doc__ or "").rstrip("."), item.name, getattr(topic, item.name))
         for topic in arguments.topics
         for item in fields(topic)
+        if takes(arguments.job, item.name)
     ]
     named = {name for _, name, _ in ours}
     host = [(HOST_TOPIC, name, value) for name, value in arguments.training.items() if name not in named]
