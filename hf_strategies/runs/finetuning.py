@@ -36,6 +36,7 @@ from hf_strategies.runs.tuned_model import (
     sequence_length,
 )
 from hf_strategies.runs.tuned_predictions import report_predictions
+from hf_strategies.runs.tuned_samples import sample_callbacks
 from hf_strategies.runs.tuned_trainer import build_tuned_trainer
 from hf_strategies.tasks import TASKS
 from hf_strategies.tasks.task import Task, TaskSettings
@@ -205,6 +206,8 @@ def run(
         arguments, args, tuned.model, task, job.processor, training, validation, classes=task.classes(sides.train),
         folder=folder.path,
     )  # fmt: skip
+    for callback in sample_callbacks(arguments, task, sides.validation, job.processor, folder.path):
+        trainer.add_callback(callback)
     trainer.checkpoint_facts = {"data": sides.identity, "settings": identity_settings(arguments)}
     trainer.changed_settings = folder.changed
     trainer.is_verified = True  # opening the folder has read all of its checkpoint

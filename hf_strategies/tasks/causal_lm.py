@@ -15,7 +15,7 @@ from hf_strategies.data.sources import DataSource
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.metrics.language_modeling import IGNORED, language_modeling_metrics, next_token_nll
 from hf_strategies.tasks import conversations
-from hf_strategies.tasks.task import TaskSettings
+from hf_strategies.tasks.task import Question, TaskSettings
 
 
 class CausalLM:
@@ -91,6 +91,9 @@ class CausalLM:
 
     def collator(self, processor: Any) -> Callable[[list], dict[str, Tensor]]:
         return PadExamples(processor.pad_token_id)
+
+    def question(self, row: Row, processor: Any) -> Question:
+        return conversations.question(row, processor, self.settings.prompt_template)
 
     def reduce_logits(self, logits: Any, labels: Tensor) -> Any:
         return next_token_nll(logits[0] if isinstance(logits, tuple) else logits, labels)

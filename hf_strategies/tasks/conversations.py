@@ -7,6 +7,7 @@ from hf_strategies.data.example_packing import TokenExample
 from hf_strategies.data.labelled import Row
 from hf_strategies.errors import UserError
 from hf_strategies.metrics.language_modeling import IGNORED
+from hf_strategies.tasks.task import Question
 
 # What a row may look like; the first that has all of its columns is taken.
 FORMATS = (("messages",), ("instruction", "input", "output"), ("instruction", "output"), ("prompt", "completion"))
@@ -51,14 +52,25 @@ def encode(row: Row, tokenizer: Any, template: str | None = None) -> TokenExampl
     """Make the tokens of a row; the answer, and the mark that ends it, are what is learned."""
     if "messages" in row:
         return _encode_messages(row["messages"], tokenizer)
-    prompt, answer = prompt_and_answer(row, template)
-    asked = tokenizer(prompt, add_special_tokens=True, verbose=False)["input_ids"]
-    if asked and asked[-1] == tokenizer.eos_token_id and tokenizer.eos_token_id != tokenizer.bos_token_id:
-        asked = asked[:-1]  # of tokenizers that end every text
+    _, asked, answer = question(row, tokenizer, template)
     answered = tokenizer(answer, add_special_tokens=False, verbose=False)["input_ids"]
     if tokenizer.eos_token_id is not None:
         answered = [*answered, tokenizer.eos_token_id]
     return TokenExample([*asked, *answered], [IGNORED] * len(asked) + answered)
+
+
+def question(row: Row, tokenizer: Any, template: str | None = None) -> Question:
+    """Return what a row asks and what it answers; of a conversation, its last turn of the assistant."""
+    if "messages" in row:
+        last = max(number for number, turn in enumerate(row["messages"]) if turn["role"] == "assistant")
+        written = tokenizer.apply_chat_template(row["messages"][:last], tokenize=False, add_generation_prompt=True)
+        tokens = tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"]
+        return Question(written, tokens, row["messages"][last]["content"])
+    prompt, answer = prompt_and_answer(row, template)
+    asked = tokenizer(prompt, add_special_tokens=True, verbose=False)["input_ids"]
+    if asked and asked[-1] == tokenizer.eos_token_id and tokenizer.eos_token_id != tokenizer.bos_token_id:
+        asked = asked[:-1]  # of tokenizers that end every text
+    return Question(prompt, asked, answer)
 
 
 def check_template(tokenizer: Any, name: str) -> None:

@@ -16,7 +16,7 @@ from hf_strategies.data.sources import DataSource
 from hf_strategies.metrics import compute_metrics
 from hf_strategies.metrics.generation import rouge_reads
 from hf_strategies.metrics.scoring import check_package
-from hf_strategies.tasks.task import TaskSettings
+from hf_strategies.tasks.task import Question, TaskSettings
 from hf_strategies.tasks.texts import count_cut, problem_of_text
 
 IGNORED = -100
@@ -83,6 +83,10 @@ class Seq2Seq:
     def score(self, prediction: EvalPrediction) -> dict[str, float]:
         written, true = (self.texts(rows) for rows in (prediction.predictions, prediction.label_ids))
         return compute_metrics(self.metrics, written, true)
+
+    def question(self, row: Row, processor: Any) -> Question:
+        source, target = row[self.settings.text_column], row[self.settings.label_column]
+        return Question(source, encode(self.settings, processor, row)["input_ids"], target)
 
     def texts(self, rows: Any) -> list[str]:
         """Write out rows of tokens, IGNORED where there is none, without special tokens. `[rows, tokens]`"""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -37,6 +37,21 @@ class TaskSettings:
     prompt_template: str | None = None
     packing: bool = True
     image_size: int | None = None
+
+
+class Question(NamedTuple):
+    """What a model that writes is asked by a row: as a text, as the tokens that it sees, and what is right."""
+
+    text: str
+    tokens: list[int]
+    answer: str
+
+
+@runtime_checkable
+class Writes(Protocol):
+    """A task whose answers are texts that the model writes."""
+
+    def question(self, row: Row, processor: Any) -> Question: ...
 
 
 class Task(Protocol):

@@ -88,6 +88,8 @@ TUNED = {
     "logging_steps": 1,
     "validation_share": 0.25,
     "bf16": False,
+    "num_completions": 1,
+    "max_new_tokens": 4,
 }
 
 

@@ -173,6 +173,9 @@ def test_from_text_to_text(finetune, text_checkpoint, write, questions):
     model, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     written = model.generate(**tokenizer([questions[0][1]], return_tensors="pt"), max_new_tokens=12)
     assert written.shape[1] <= 13
+    first, last = events(folder, "samples")
+    assert (first["step"], last["step"]) == (0, 12)
+    assert last["samples"][0]["reference"] == last["samples"][0]["prompt"].split()[0]
 
 
 @pytest.mark.parametrize("form", ["instruction", "prompt", "messages"])
@@ -208,5 +211,10 @@ def test_instructions_prompts_and_conversations(finetune, write, real_data, tmp_
     said = capsys.readouterr().out
     assert "train examples are longer than 256 tokens and were cut" in said
     assert "the checkpoint has no padding token: '</s>', which ends its texts, pads rows too" in said
+    sample = events(folder, "samples")[-1]["samples"][0]
+    assert sample["prompt"].endswith({"instruction": "### Response:\n", "messages": "assistant: "}.get(form, ""))
+    assert sample["reference"] in [
+        row.get("output") or row.get("completion") or row["messages"][1]["content"] for row in rows
+    ]
     tuned, base = (AutoModelForCausalLM.from_pretrained(path) for path in (folder, checkpoint))
     assert not torch.equal(tuned.model.norm.weight, base.model.norm.weight)
