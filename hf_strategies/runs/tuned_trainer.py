@@ -128,7 +128,8 @@ def tuning_callbacks(arguments: Arguments, folder: Path) -> list[TrainerCallback
     if adapter is not None and "callback" in ADAPTERS[adapter].facts:
         callbacks.append(CALLBACKS[ADAPTERS[adapter].facts["callback"]].build())
     if asked.early_stopping_patience is not None:
-        callbacks.append(EarlyStoppingCallback(asked.early_stopping_patience, min_gain=asked.early_stopping_min_gain))
+        patience, gain = asked.early_stopping_patience, asked.early_stopping_min_gain
+        callbacks.append(EarlyStoppingCallback(patience, min_gain=gain, event_log=folder / EVENTS))
     if asked.averaging is not None:
         callbacks.append(WeightAveragingCallback(asked.averaging, **(asked.averaging_kwargs or {})))
     return callbacks
