@@ -15,7 +15,7 @@ from hf_strategies.reports import format_duration, format_table
 
 from .. import Findings
 from .measure import Laboratory, Measure, code_version, device_name, made_on
-from .rows import Finished, Row, RowFile
+from .rows import Finished, KeptRows, Row, RowFile
 from .trial import Trial, corpus_name, shape_of
 
 Found = TypeVar("Found")
@@ -122,7 +122,7 @@ class Progress:
         return row
 
 
-def describe_plan(trials: Mapping[str, Trial], costs: Mapping[str, float], rows: RowFile) -> str:
+def describe_plan(trials: Mapping[str, Trial], costs: Mapping[str, float], rows: KeptRows[Row]) -> str:
     """List the runs by contender, size and corpus with the minutes that they will take; searches may take others."""
     kinds: dict[tuple[str, str, str], list[str]] = {}
     for key, trial in trials.items():
@@ -147,7 +147,7 @@ def describe_plan(trials: Mapping[str, Trial], costs: Mapping[str, float], rows:
     return f"{format_table(table, headers)}\n\n{count} runs to make on {device_name()}, about {format_duration(total)}"
 
 
-def estimated_seconds(trial: Trial, rows: RowFile) -> float:
+def estimated_seconds(trial: Trial, rows: KeptRows[Row]) -> float:
     """Guess what a run takes: from rows of its size and batch, else from its FLOPs at a share of the peak."""
     arguments = trial.parse()
     batch = arguments.strategy.global_batch_size

@@ -1,0 +1,66 @@
+"""Which weights learn: all, an adapter, an adapter on four bits; and whether LoRA's default rate is a good one."""
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from hf_strategies.reports import format_count
+
+from .. import Table
+from ..training_runs.goals import Goal
+from .encoder import pretraining
+from .scope import Report, Scope
+from .small_data import accuracies, classification, line
+from .trial import Trial, TunedRow
+
+MAX_SEEDS = 3
+TASK = "TREC"
+LORA = "lora"
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+WEIGHTS: dict[str, dict[str, Any]] = {
+    "full": {},
+    LORA: {"adapter": "lora"},
+    "dora": {"adapter": "dora"},
+    "lora on 4 bits": {"adapter": "lora", "quantization": "nf4"},
+}
+
+
+def plan(scope: Scope) -> list[Trial]:
+    encoder = pretraining(scope).product()
+    sweep = {at(rate): {"adapter": "lora", "learning_rate": rate} for rate in RATES}
+    return [
+        classification(scope, encoder, part="adapters", task=TASK, contender=name, seed=seed, settings=settings)
+        for name, settings in {**WEIGHTS, **sweep}.items()
+        for seed in range(min(MAX_SEEDS, scope.seeds))
+    ]
+
+
+def at(rate: float) -> str:
+    return f"lora at {rate:g}"
+
+
+def report(rows: Sequence[TunedRow]) -> Report:
+    means = {name: statistics.fmean(scores) for name, scores in accuracies(rows).items()}
+    best = max((at(rate) for rate in RATES), key=means.__getitem__)
+    goal = Goal(
+        f"{TASK}: accuracy of {best}, the best of its sweep, / of its default", 1.02, [means[best] / means[LORA]]
+    )
+    by_name = {name: [row for row in rows if row.contender == name] for name in means}
+    costs = [
+        {
+            "weights": name,
+            "learn": format_count(by_name[name][0].results["trained_parameters"]),
+            "peak_MB": round(statistics.median(row.results["peak_memory_bytes"] for row in by_name[name]) / 1e6),
+            **{
+                key: value for key, value in line(name, by_name[name]).items() if key not in ("contender", "collapsed")
+            },
+        }
+        for name in WEIGHTS
+    ]
+    rates = [line(name, by_name[name]) for name in (LORA, *map(at, RATES))]
+    caption = f"{TASK}, the examples and the recipe of small_data"
+    return Report(
+        [goal],
+        [Table(costs, f"{caption}: which weights learn"), Table(rates, f"{caption}: LoRA's rates, default first")],
+        ["peak_MB is that of the whole process where there is no GPU: the libraries are most of it."],
+    )
