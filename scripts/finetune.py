@@ -2,9 +2,10 @@
 
 accelerate launch scripts/finetune.py --task image-classification
     train a small vision transformer on handwritten digits: about two minutes on two cores, nothing to download
-accelerate launch scripts/finetune.py --task text-classification --model_name_or_path bert-base-cased --dataset_name trec
+accelerate launch scripts/finetune.py --task text-classification --model_name_or_path bert-base-cased \\
+    --dataset_name cornell-movie-review-data/rotten_tomatoes
     a data set of the Hub; the recipe is chosen by its size and the model's, and said
-accelerate launch scripts/finetune.py small_data --task text-classification --model_name_or_path runs/pretrain-1 \\
+accelerate launch scripts/finetune.py small_data --task text-classification --model_name_or_path runs/masked-1 \\
     --train_file questions.csv --text_column question --label_column type
     a named recipe, one's own table, one's own checkpoint
 accelerate launch scripts/finetune.py lora --task causal-lm --model_name_or_path HuggingFaceTB/SmolLM2-135M \\

@@ -10,13 +10,15 @@ from transformers import TrainingArguments
 
 from hf_strategies.__main__ import list_shelves
 from hf_strategies.arguments import parse_arguments
+from hf_strategies.arguments.tuning_topics import FINETUNE, PRETRAIN
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
-    shlex.split(line.partition("scripts/pretrain.py")[2], comments=True)
-    for line in README.splitlines()
-    if "launch scripts/pretrain.py" in line or "8 scripts/pretrain.py" in line
+    (job, shlex.split(line.partition(f"scripts/{job}.py")[2], comments=True))
+    for line in README.replace("\\\n", " ").splitlines()
+    for job in (PRETRAIN, FINETUNE)
+    if re.search(rf"(launch|8) scripts/{job}\.py", line)
 ]
 
 
@@ -36,14 +38,24 @@ def test_the_three_lines_for_a_plain_trainer_train(tiny_lm, token_rows, tmp_path
     assert not torch.equal(tiny_lm.model.layers[0].mlp.up_proj.weight, before)
 
 
+def test_the_lines_for_an_adapter_and_an_average_train(tiny_lm, token_rows, tmp_path):
+    args = TrainingArguments(
+        tmp_path, max_steps=3, use_cpu=True, report_to="none", disable_tqdm=True, save_strategy="no"
+    )
+    scope = {"model": tiny_lm, "args": args, "dataset": token_rows}
+    exec(fenced("python", "create_adapter"), scope)
+    assert scope["trainer"].pop_callback(scope["WeightAveragingCallback"]).count == 3
+    assert any("lora_A" in name for name, param in scope["model"].named_parameters() if param.requires_grad)
+
+
 def test_the_shelves_are_listed_as_they_are():
     shown = re.search(r"<!-- shelves -->\n```\n(.*?)```\n<!-- end of shelves -->", README, re.DOTALL)
     assert shown is not None
     assert shown[1] == "\n".join(list_shelves([]))
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_command_parses(words, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("job", "words"), COMMANDS, ids=map(str, COMMANDS))
+def test_every_command_parses(job, words, tmp_path, monkeypatch):
     (tmp_path / "mine.yaml").write_text(fenced("yaml", "recipe: pretrain"))
     monkeypatch.chdir(tmp_path)
     if "--cooldown_from" in words:
@@ -51,11 +63,29 @@ def test_every_command_parses(words, tmp_path, monkeypatch):
         checkpoint.mkdir(parents=True)
         (checkpoint / "trainer_state.json").write_text("{}")
         (checkpoint.parent / "resolved_config.yaml").write_text("architecture: gpt2\n")
-    parse_arguments(words, description="", default_recipe="pretrain")
+    parse_arguments(words, description="", default_recipe=job, job=job)
+
+
+def test_the_settings_shown_for_fine_tuning_are_settings(tmp_path):
+    path = tmp_path / "tuned.yaml"
+    path.write_text(fenced("yaml", "recipe: small_data"))
+    words = [str(path), "--task", "text-classification"]
+    read = parse_arguments(words, description="", default_recipe=FINETUNE, job=FINETUNE)
+    assert read.recipe == "small_data"
+    assert read.regularization.averaging == "ema"
+
+
+@pytest.mark.parametrize("flags", re.findall(r"`(--[a-z_]+ [a-zA-Z0-9_.]+)`", README.partition("## In your own")[0]))
+def test_every_flag_shown_for_fine_tuning_parses(flags):
+    needed = ["--task", "text-classification", "--model_name_or_path", "bert-base-cased", "--adapter", "lora"]
+    words = flags.split()
+    kept = needed[:4] if words[0] == "--adapter" else needed
+    parse_arguments([*kept, *words], description="", default_recipe="finetune", job=FINETUNE)
 
 
 def test_there_are_commands_to_check():
-    assert len(COMMANDS) >= 8
+    assert sum(job == PRETRAIN for job, _ in COMMANDS) >= 8
+    assert sum(job == FINETUNE for job, _ in COMMANDS) == 5
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)#]+)\)", README))
