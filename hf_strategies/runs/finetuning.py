@@ -18,6 +18,7 @@ from hf_strategies.data.sources import DataSource
 from hf_strategies.distributed.ranks import is_main_process
 from hf_strategies.errors import UserError, did_you_mean
 from hf_strategies.reports import format_count
+from hf_strategies.reports.confusion import confusion_lines
 from hf_strategies.runs import startup
 from hf_strategies.runs.adapter_settings import settle_adapter
 from hf_strategies.runs.augmenting import build_augmentation
@@ -35,6 +36,7 @@ from hf_strategies.runs.tuned_model import (
     load_processor,
     sequence_length,
 )
+from hf_strategies.runs.tuned_pictures import processor_of
 from hf_strategies.runs.tuned_predictions import report_predictions
 from hf_strategies.runs.tuned_samples import sample_callbacks
 from hf_strategies.runs.tuned_trainer import build_tuned_trainer
@@ -204,7 +206,7 @@ def run(
     say(f"strategy  {startup.describe_strategy(arguments, args)}")
     trainer = build_tuned_trainer(
         arguments, args, tuned.model, task, job.processor, training, validation, classes=task.classes(sides.train),
-        folder=folder.path,
+        saved=processor_of(task, job.processor, sides.train), folder=folder.path,
     )  # fmt: skip
     for callback in sample_callbacks(arguments, task, sides.validation, job.processor, folder.path):
         trainer.add_callback(callback)
@@ -243,6 +245,8 @@ def run(
         write_results(results, folder.path)
     if args.push_to_hub:
         push(trainer, folder.path)
+    if predictions is not None:
+        say(f"\n{confusion_lines(predictions.confusion)}")
     say(closing_table(results, folder.path))
     return results
 

@@ -73,6 +73,7 @@ def test_six_kinds_of_questions_from_a_plain_file(finetune, text_checkpoint, tmp
     assert "8 examples per class are few" in said
     assert "made anew, as the checkpoint has none that fits this task: bert.pooler.dense.bias" in said
     assert "LOAD REPORT" not in said
+    assert "true / predicted" in said
     report = (folder / "report.html").read_text()
     assert "true / predicted" in report or "Confusion" in report
     assert "text-classification" in (folder / "README.md").read_text()
