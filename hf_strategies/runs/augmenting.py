@@ -46,18 +46,14 @@ def build_augmentation(
     """
     asked = arguments.augmentation
     has_images = task.head == "image-classification"
-    if asked.text_augmentation and not task.text_fields:
-        raise UserError(f"text_augmentation: task {arguments.task.task} has no texts that it could change")
-    if (asked.image_augmentation or asked.image_mix) and not has_images:
-        raise UserError(f"image_augmentation and image_mix: task {arguments.task.task} has no images")
+    notes = left_out(arguments, texts=bool(task.text_fields), images=has_images)
     if has_images:
         mix = as_steps(asked.image_mix)
-        return parse_image_spec(as_steps(asked.image_augmentation), mix[0] if mix else None), []
+        return parse_image_spec(as_steps(asked.image_augmentation), mix[0] if mix else None), notes
     spec = parse_text_spec(as_steps(asked.text_augmentation), keeps_words=task.keeps_words)
-    if not spec:
-        return None, []
+    if not (spec and task.text_fields):
+        return None, notes
     supplies: dict[str, Any] = {}
-    notes: list[str] = []
     needs = needs_of(spec)
     fields = [row[field] for row in rows for field in task.text_fields]
     texts = [text if isinstance(text, str) else " ".join(text) for text in fields]
@@ -77,6 +73,26 @@ def build_augmentation(
     if "paraphrases" in needs:
         supplies["paraphrases"] = paraphrases(arguments, texts, seed=seed)
     return TextAugmenter(supply(spec, **supplies), seed), notes
+
+
+def left_out(arguments: Arguments, *, texts: bool, images: bool) -> list[str]:
+    """Say what a recipe, made for more than one task, would change that the rows of this task do not have.
+
+    Raises:
+        UserError: It is no recipe that says so, but the user.
+    """
+    kinds = {"text_augmentation": ("texts", texts), "image_augmentation": ("images", images)}
+    kinds["image_mix"] = kinds["image_augmentation"]
+    notes = []
+    for name, (kind, there) in kinds.items():
+        if there or not getattr(arguments.augmentation, name):
+            continue
+        where = arguments.values[name].where
+        said = f"{name}: task {arguments.task.task} has no {kind} that it could change"
+        if not where.startswith("recipe "):
+            raise UserError(said)
+        notes.append(f"{said}; what {where} says is left out")
+    return notes
 
 
 def paraphrases(arguments: Arguments, texts: Sequence[str], *, seed: int) -> dict[str, list[str]]:

@@ -9,6 +9,7 @@ import transformers
 from torch import nn
 from transformers import TrainingArguments, set_seed
 
+from hf_strategies.adapters import ADAPTERS
 from hf_strategies.adapters.merging import merge_adapter
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.resolved import FILE_NAME, identity_settings, write_resolved
@@ -140,6 +141,11 @@ def prepare(arguments: Arguments, sides: Sides | None = None) -> Job:
         task = build(replace(settings, max_seq_length=sequence_length(arguments, task.head, processor)))
     sides = sides or read_rows(arguments, task, processor)
     notes = task.settle(sides.train, sides.validation, known_classes(arguments, task))
+    if task.head == "causal" and asked.packing and not settings.packing:
+        notes = [
+            *notes,
+            f"packing: under adapter {arguments.weights.adapter} examples would see each other; each has its row",
+        ]
     return Job(task, processor, sides, [*notes, *filter(None, [sides.broken])])
 
 
@@ -169,7 +175,8 @@ def read_rows(arguments: Arguments, task: Task, processor: Any) -> Sides:
 
 def task_settings(arguments: Arguments) -> TaskSettings:
     """Collect what the user says about rows."""
-    asked, data = arguments.task, arguments.data
+    asked, data, adapter = arguments.task, arguments.data, arguments.weights.adapter
+    takes_positions = adapter is None or ADAPTERS[adapter].facts["adapts"] != "input"  # peft drops them otherwise
     return TaskSettings(
         text_column=data.text_column,
         text_pair_column=asked.text_pair_column,
@@ -178,7 +185,7 @@ def task_settings(arguments: Arguments) -> TaskSettings:
         max_seq_length=data.max_seq_length or TaskSettings.max_seq_length,
         max_target_length=asked.max_target_length,
         prompt_template=asked.prompt_template,
-        packing=asked.packing,
+        packing=asked.packing and takes_positions,
         image_size=asked.image_size,
     )
 

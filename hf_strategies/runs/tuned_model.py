@@ -9,7 +9,6 @@ import torch
 import transformers
 from torch import nn
 from transformers import (
-    AutoImageProcessor,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -34,8 +33,8 @@ from hf_strategies.runs.language_model import (
     load_tokenizer,
     positions_of,
 )
+from hf_strategies.runs.tuned_pictures import check_pictures, image_shape
 from hf_strategies.tasks import TASKS
-from hf_strategies.tasks.image_classification import ImageShape
 from hf_strategies.tasks.labels import REGRESSION
 from hf_strategies.tasks.task import Task, TaskSettings
 
@@ -63,7 +62,8 @@ def load_processor(arguments: Arguments, task: Task) -> Any:
         UserError: There is none.
     """
     if task.head in ("image-classification", "video-classification"):
-        return image_shape(arguments, task.head)
+        named = arguments.model.model_name_or_path is not None
+        return image_shape(arguments, checkpoint_config(arguments.model, task.head) if named else None)
     if arguments.model.model_name_or_path is not None:
         checkpoint_config(arguments.model, task.head)  # says what is wrong with a checkpoint, before its tokenizer
     tokenizer = load_tokenizer(arguments.model)
@@ -93,21 +93,6 @@ def sequence_length(arguments: Arguments, task_head: str, tokenizer: Any) -> int
     if given is not None and not given.where.startswith("recipe "):
         check_positions(longest, wanted, arguments.model.model_name_or_path)
     return min(wanted, longest)
-
-
-def image_shape(arguments: Arguments, head: str) -> ImageShape:
-    """Say how images come: as the checkpoint had them, or for a model from scratch as they are."""
-    model, size = arguments.model, arguments.task.image_size
-    if model.model_name_or_path is None:
-        return ImageShape(size=size)
-    config = checkpoint_config(model, head)
-    size = size or getattr(config, "image_size", None)
-    try:
-        stored = AutoImageProcessor.from_pretrained(model.model_name_or_path, revision=model.model_revision or "main")
-        mean, std = tuple(stored.image_mean), tuple(stored.image_std)
-    except (OSError, ValueError, ImportError, AttributeError):  # many checkpoints come without one
-        mean, std = (0.5,), (0.5,)
-    return ImageShape(size=size, num_channels=getattr(config, "num_channels", 3), mean=mean, std=std)
 
 
 def checkpoint_config(model: ModelArguments, head: str) -> PretrainedConfig:
@@ -189,6 +174,8 @@ def build_tuned_model(
         )
     if isinstance(processor, PreTrainedTokenizerBase):
         check_vocabulary(model, processor, arguments.model.model_name_or_path)
+    elif weights.quantization is None:
+        check_pictures(model, rows[0], arguments.model.model_name_or_path)
     notes += [describe_new(new)] if new else []
     if not any(name.startswith(f"{head}.") for name in new for head in head_names(model)):
         notes += renew_head(model, task, known_classes(arguments, task), made_for)

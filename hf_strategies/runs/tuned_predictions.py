@@ -46,4 +46,4 @@ def middle_frame(clip: np.ndarray) -> np.ndarray:
     if frame.dtype == np.uint8:
         return frame
     lowest, highest = float(frame.min()), float(frame.max())
-    return ((frame - lowest) * (255.0 / max(highest - lowest, np.finfo(np.float32).tiny))).astype(np.uint8)
+    return ((frame - lowest) * (255.0 / (highest - lowest or 1.0))).astype(np.uint8)

@@ -50,6 +50,7 @@ def build_tuned_trainer(
     validation: Dataset,
     *,
     classes: Sequence[int] | None,
+    saved: Any,
     folder: Path,
 ) -> TunedTrainer | TunedSeq2SeqTrainer:
     """Put everything together.
@@ -63,20 +64,20 @@ def build_tuned_trainer(
         train: As the task made it.
         validation: As the task made it.
         classes: Number of each training row's class; None where a row has not just one.
+        saved: What is saved beside the model, for whoever has rows for it; None where there is no such thing.
         folder: Of the run.
 
     Raises:
         UserError: The host or a strategy refuses something.
     """
     made = TunedSeq2SeqTrainer if task.head == "seq2seq" else TunedTrainer
-    is_tokenizer = hasattr(processor, "pad_token_id")
     try:
         trainer = made(
             model=model,
             args=args,
             train_dataset=train,
             eval_dataset=validation,
-            processing_class=processor if is_tokenizer else None,
+            processing_class=saved,
             data_collator=task.collator(processor),
             preprocess_logits_for_metrics=None if task.head == "seq2seq" else task.reduce_logits,
             compute_metrics=task.score,

@@ -134,8 +134,8 @@ class ImageClassification:
             seed=seed,
             num_examples=len(rows),
             num_labels=len(self.labels.names),
-            mean=_of_channels(processor.mean, num_channels),
-            std=_of_channels(processor.std, num_channels),
+            mean=of_channels(processor.mean, num_channels),
+            std=of_channels(processor.std, num_channels),
         )
         return ImageRows(side, len(rows))
 
@@ -167,7 +167,7 @@ class BatchRequests:
         return self.batches[requests[0].side]([(request.number, request.epoch) for request in requests])
 
 
-def _of_channels(values: tuple[float, ...], num_channels: int) -> tuple[float, ...]:
+def of_channels(values: tuple[float, ...], num_channels: int) -> tuple[float, ...]:
     """Give every channel a value of its own: one for all is repeated, those of three colours become grey's mean."""
     if len(values) == num_channels:
         return values

@@ -14,7 +14,7 @@ from hf_strategies.errors import UserError
 
 SETTINGS = {
     "columns": ("image", "label"), "size": None, "num_channels": None, "validation_share": 0.25,
-    "max_broken_share": 0.3, "problem": lambda label: "" if label else "no label",
+    "max_broken_share": 0.3, "problem": lambda label: "" if label is not None else "no label",
 }  # fmt: skip
 
 
@@ -151,11 +151,13 @@ def test_a_row_of_parquet_without_a_label_or_an_image_is_skipped_and_listed(tmp_
 
 
 def test_parquet_that_holds_no_encoded_images_is_a_mistake(tmp_path):
-    Dataset.from_dict({"image": [[1.0, 2.0]], "label": [0]}).to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(UserError, match=r"a\.parquet: column 'image' must hold encoded images, got List"):
+    Dataset.from_dict({"image": [3], "label": [0]}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(UserError, match=r"a\.parquet: column 'image' must hold encoded images, got Value"):
         read_image_sides(DataSource(files=(str(tmp_path / "a.parquet"),)), None, **SETTINGS)
     Dataset.from_dict({"img": [b""], "label": [0]}).to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(UserError, match=r"a\.parquet: no column 'image' \(columns: img, label\)"):
+    with pytest.raises(
+        UserError, match=r"a\.parquet: no column 'image', did you mean 'img'\? \(columns: img, label\)"
+    ):
         read_image_sides(DataSource(files=(str(tmp_path / "a.parquet"),)), None, **SETTINGS)
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match=r"a\.parquet: cannot be read as parquet"):
@@ -172,7 +174,7 @@ def test_an_archive_that_cannot_be_unpacked_is_skipped_image_by_image_and_an_emp
     path.write_bytes(content[:start] + b"\xff" * 20 + content[start + 20 :])
     sides = read_image_sides(DataSource(files=(str(path),)), DataSource(files=(str(path),)), **SETTINGS)
     assert len(sides.train) == 7
-    assert "images.zip/dog/0.png:1 no image: Error -3 while decompressing data" in sides.broken
+    assert "images.zip/dog/0.png:5 no image: Error -3 while decompressing data" in sides.broken
     zipfile.ZipFile(path, "w").close()
     with pytest.raises(UserError, match=r"images\.zip: holds no images"):
         read_image_sides(DataSource(files=(str(path),)), None, **SETTINGS)
