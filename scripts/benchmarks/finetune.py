@@ -80,7 +80,8 @@ def collect(reports: "Mapping[str, Report]", *, condition: str) -> Findings:
     from .training_runs.pictures import draw_scores, picture_path
 
     goals = [goal.row() for report in reports.values() for goal in report.goals]
-    tables = [table for report in reports.values() for table in report.tables]
+    tables = [Table(goals, "goals")] if goals else []
+    tables += [table for report in reports.values() for table in report.tables]
     pictures = []
     for part, report in reports.items():
         if report.scores:
@@ -88,4 +89,4 @@ def collect(reports: "Mapping[str, Report]", *, condition: str) -> Findings:
             draw_scores(report.scores, picture, title="Accuracy by seed")
             pictures.append((picture, f"{part}: accuracy by seed"))
     remarks = [remark for report in reports.values() for remark in report.remarks]
-    return Findings([Table(goals, "goals"), *tables], pictures, remarks, condition=condition)
+    return Findings(tables, pictures, remarks, condition=condition)

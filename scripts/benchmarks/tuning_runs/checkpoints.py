@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -89,6 +90,7 @@ def tokenizer_at(folder: Path) -> Any:
 
 def _load(kind: Any, checkpoint: Path) -> nn.Module:
     """Load a checkpoint or an adapter with its own; in full precision, so that all are measured alike."""
+    transformers.logging.disable_progress_bar()
     return kind.from_pretrained(checkpoint, torch_dtype=torch.float32).eval()
 
 

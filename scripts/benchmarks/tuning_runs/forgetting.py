@@ -113,8 +113,8 @@ def report(rows: Sequence[TunedRow]) -> Report:
         goals,
         [Table(table, f"stories260K on {NUM_PASSAGES} passages of tinyshakespeare, nats per token")],
         [
-            f"Its own text is {NUM_STORIES} stories that the model wrote by itself at temperature 1: those that it was "
-            "trained on are not at hand. Replay mixes other such stories in.",
+            f"Its own text is {NUM_STORIES} stories that the model wrote by itself at temperature 1: those that it "
+            "was trained on are not at hand. Replay mixes other such stories in.",
         ],
     )
 

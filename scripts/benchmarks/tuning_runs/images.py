@@ -25,7 +25,7 @@ def plan(scope: Scope) -> list[Trial]:
     archive = given(data_at("cifar10_6k/cifar10_jpg_6k.zip"))
     tasks: dict[str, tuple[dict[str, Any], float]] = {
         "digits": ({}, 60),
-        "cifar10_6k": ({"train_file": [archive], "patch_size": 4, "num_train_epochs": 20}, 300),
+        "cifar10_6k": ({"train_file": [archive], "architecture": "vit", "patch_size": 4, "num_train_epochs": 20}, 300),
     }
     return [
         scope.trial(

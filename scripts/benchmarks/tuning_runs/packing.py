@@ -60,7 +60,7 @@ def report(rows: Sequence[TunedRow]) -> Report:
         }
         for row in rows
     ]
-    caption = "Real text at drawn lengths, a Llama of 1.9 M parameters, the same examples on both sides"
+    caption = "Real text at drawn lengths, a Llama of 5 M parameters, the same examples on both sides"
     return Report(
         goals,
         [Table(table, caption)],

@@ -93,8 +93,8 @@ def main() -> None:
     torch.manual_seed(given.seed)
     model = LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=len(tokenizer), hidden_size=192, intermediate_size=512, num_hidden_layers=4,
-            num_attention_heads=3, num_key_value_heads=3, max_position_embeddings=ROW, tie_word_embeddings=True,
+            vocab_size=len(tokenizer), hidden_size=320, intermediate_size=864, num_hidden_layers=4,
+            num_attention_heads=5, num_key_value_heads=5, max_position_embeddings=ROW, tie_word_embeddings=True,
         )
     )  # fmt: skip
     pad = tokenizer.pad_token_id

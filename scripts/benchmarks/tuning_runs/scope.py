@@ -1,6 +1,6 @@
 """How much of a part is run, and what it reports."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,8 +23,10 @@ class Scope:
 
     def trial(self, *, settings: Mapping[str, Any], **who: Any) -> Trial:
         """Describe a run; arguments are those of `Trial`."""
-        short = {} if self.max_steps is None else {"max_steps": self.max_steps}
-        return Trial(settings={**settings, **short}, **who)
+        if self.max_steps is not None:
+            settings = {name: value for name, value in settings.items() if name != "num_train_epochs"}
+            settings |= {"max_steps": self.max_steps}
+        return Trial(settings=settings, **who)
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,3 @@ class Report:
     tables: Sequence[Table] = ()
     remarks: Sequence[str] = ()
     scores: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
-
-
-Plan = Callable[[Scope], list[Trial]]

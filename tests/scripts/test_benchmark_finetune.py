@@ -1,0 +1,306 @@
+"""The benchmark of fine-tuning: what its parts make of rows, which runs are the same run, and what a run leaves."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hf_strategies.errors import UserError
+from hf_strategies.reports import format_table
+from scripts.benchmarks import Table
+from scripts.benchmarks.finetune import PARTS
+from scripts.benchmarks.training_runs.goals import Floor, Goal
+from scripts.benchmarks.training_runs.measure import device_name
+from scripts.benchmarks.training_runs.rows import KeptRows
+from scripts.benchmarks.tuning_runs import adapters, forgetting, images, packing, small_data
+from scripts.benchmarks.tuning_runs.ingredients import Ingredient, given, rows_file
+from scripts.benchmarks.tuning_runs.scope import Report, Scope
+from scripts.benchmarks.tuning_runs.trial import Trial, TunedRow
+from scripts.benchmarks.tuning_runs.workshop import TuningWorkshop, describe_plan, estimated_seconds, make_all, named
+
+ROOT = Path(__file__).parents[2]
+
+
+def row(part: str, contender: str, seed: int = 0, task: str = "TREC", seconds: float = 40.0, **results) -> TunedRow:
+    return TunedRow(
+        key=f"{part}-{task}-{contender}-{seed}", part=part, task=task, contender=contender, seed=seed, settings={},
+        results=results, wall_seconds=seconds, device="CPU", environment={}, code="c", finished="2026-01-01",
+    )  # fmt: skip
+
+
+def classified(contender: str, accuracies: list[float], task: str = "TREC", part: str = "small_data", **more) -> list:
+    return [
+        row(part, contender, seed, task, test_accuracy=accuracy, test_majority=0.25, **more)
+        for seed, accuracy in enumerate(accuracies)
+    ]
+
+
+def verdicts(report: Report) -> dict[str, tuple[float, str]]:
+    """Read the goals as a reader does: what was seen, and the verdict."""
+    return {line["goal"]: (line["seen"], line["verdict"]) for line in (goal.row() for goal in report.goals)}
+
+
+def check_width(report: Report) -> None:
+    """No table is wider than a page."""
+    for table in [Table([goal.row() for goal in report.goals]), *report.tables]:
+        headers = list(dict.fromkeys(name for line in table.rows for name in line))
+        written = format_table([[line.get(name, "") for name in headers] for line in table.rows], headers)
+        assert max(map(len, written.splitlines()), default=0) <= 100, table.caption
+    assert max(map(len, report.remarks), default=0) < 260
+
+
+def test_a_floor_is_met_from_its_value_on_and_says_by_how_much_it_is_missed():
+    assert Floor("gain", 3.0, [2.0, 4.0]).row()["verdict"] == "met"
+    missed = Floor("gain", 3.0, [1.0, 2.5]).row()
+    assert (missed["at_least"], missed["seen"], missed["verdict"]) == (3.0, 1.75, "missed by 1.25")
+    assert missed["range"] == "1.000 to 2.500"
+
+
+def test_a_goal_of_none_is_missed_by_what_there_is():
+    assert Goal("collapsed", 0, [2]).row()["verdict"] == "missed by 2"
+    assert Goal("collapsed", 0, [0]).row()["verdict"] == "met"
+
+
+@pytest.fixture
+def tested(monkeypatch):
+    monkeypatch.setattr(small_data, "sides", lambda _: ([], [{}] * 500))
+
+
+def test_small_data_weighs_the_recipe_against_its_peer_and_against_random_weights(tested):
+    rows = [row("small_data", "encoder", task="pretraining", seconds=660.0, eval_loss=4.25)]
+    for task in small_data.TASKS:
+        rows += classified("recipe", [0.60, 0.64, 0.62], task)
+        rows += classified("run_glue", [0.58, 0.61, 0.58], task)  # 2, 3 and 4 points below
+        rows += classified("from scratch", [0.70, 0.26, 0.60], task)  # one at 26% of 25%: collapsed
+        rows += classified("recipe + aeda", [0.65, 0.65, 0.65], task)
+    report = small_data.report(rows)
+    found = verdicts(report)
+    assert found["TREC: recipe - run_glue, points"] == (pytest.approx(3.0), "met")
+    assert found["TREC: recipe - from scratch, points"] == (pytest.approx(10.0), "met")
+    assert found["TREC: recipe's deviation over seeds, points"] == (pytest.approx(2.0), "met")
+    assert found["rt-polarity: collapsed seeds of the recipe"] == (0, "met")
+    assert len(report.goals) == 8
+    recipe, _, scratch, aeda = report.tables[0].rows
+    assert (recipe["mean"], recipe["std"], recipe["worst"], recipe["collapsed"]) == ("0.620", "0.020", "0.600", 0)
+    assert (scratch["contender"], scratch["collapsed"], scratch["seeds"]) == ("from scratch", 1, 3)
+    assert (aeda["mean"], aeda["std"]) == ("0.650", "0.000")
+    assert report.scores["TREC"]["run_glue"] == [0.58, 0.61, 0.58]
+    assert report.remarks[-1] == "Pretraining took 11.0 minutes, to a loss of 4.25."
+    check_width(report)
+
+
+def test_small_data_misses_where_the_peer_is_as_good_and_a_seed_collapses(tested):
+    rows = []
+    for task in small_data.TASKS:
+        rows += classified("recipe", [0.60, 0.27], task) + classified("run_glue", [0.50, 0.37], task)
+        rows += classified("from scratch", [0.50, 0.50], task)
+    found = verdicts(small_data.report(rows))
+    assert found["TREC: recipe - run_glue, points"] == (0.0, "missed by 3")
+    assert found["TREC: recipe - from scratch, points"][1] == "missed by 6.5"
+    # |0.60 - 0.27| / sqrt(2) = 0.2333
+    assert found["TREC: recipe's deviation over seeds, points"] == (23.335, "missed by 678%")
+    assert found["TREC: collapsed seeds of the recipe"] == (1, "missed by 1")
+
+
+def test_adapters_compare_the_default_rate_with_the_best_of_the_sweep():
+    costs = {"trained_parameters": 12_345, "peak_memory_bytes": 700e6}
+    rows = [made for name in adapters.WEIGHTS for made in classified(name, [0.50, 0.50], part="adapters", **costs)]
+    for rate, accuracy in zip(adapters.RATES, (0.3, 0.4, 0.49, 0.55, 0.2), strict=True):
+        rows += classified(adapters.at(rate), [accuracy - 0.01, accuracy + 0.01], part="adapters", **costs)
+    report = adapters.report(rows)
+    ((name, (seen, verdict)),) = verdicts(report).items()
+    assert "lora at 0.003, the best of its sweep" in name
+    assert (seen, verdict) == (1.1, "missed by 8%")  # 0.55 / 0.50 against 1.02
+    full = report.tables[0].rows[0]
+    assert (full["weights"], full["learn"], full["peak_MB"], full["mean"]) == ("full", "12.3 k", 700, "0.500")
+    assert [line["contender"] for line in report.tables[1].rows] == ["lora", *map(adapters.at, adapters.RATES)]
+    check_width(report)
+
+
+def test_forgetting_is_the_rise_of_the_loss_on_the_models_own_text():
+    losses = {"before": (4.0, 1.0), "full": (3.0, 2.5), "full, a tenth of the rate": (3.5, 1.5)}
+    losses |= {"full, with replay": (3.1, 1.25), "lora": (3.2, 2.75)}
+    rows = [row("forgetting", name, eval_loss=new, own_loss=own) for name, (new, own) in losses.items()]
+    report = forgetting.report(rows)
+    assert verdicts(report) == {
+        "tinyshakespeare: loss that full fine-tuning takes off": (1.0, "met"),
+        "loss on its own text: full - full, with replay": (1.25, "met"),
+        "loss on its own text: full - lora": (-0.25, "missed by 0.25"),
+    }
+    assert [line["forgotten"] for line in report.tables[0].rows] == ["+0.000", "+1.500", "+0.500", "+0.250", "+1.750"]
+    check_width(report)
+
+
+def test_images_show_every_augmentation_beside_none():
+    rows = [
+        row("images", name, seed, task, eval_accuracy=0.5 + 0.1 * seed, epoch=20.0)
+        for task in ("digits", "cifar10_6k")
+        for name in images.AUGMENTATIONS
+        for seed in range(2)
+    ]
+    report = images.report(rows)
+    digits, cifar = report.tables
+    assert digits.caption == "digits: a vision transformer from scratch, 20 epochs, validation accuracy"
+    assert [line["augmentation"] for line in cifar.rows] == list(images.AUGMENTATIONS)
+    assert {(line["accuracy"], line["std"], line["worst"]) for line in cifar.rows} == {("0.550", "0.071", "0.500")}
+    check_width(report)
+
+
+def test_packing_has_an_aim_of_its_own_for_each_kind_of_lengths():
+    rates = {"packed_tokens_per_second": 2000.0, "padded_tokens_per_second": 1250.0}
+    fills = {"packed_fill": 0.98, "padded_fill": 0.55, "lowest_speedup": 1.5, "highest_speedup": 1.75}
+    rows = [
+        row("packing", "both", 0, kind, speedup=1.6, gradient_difference=difference, **rates, **fills)
+        for kind, difference in (("uniform", 4e-7), ("skewed", 2e-6))
+    ]
+    report = packing.report(rows)
+    assert verdicts(report) == {
+        "uniform lengths: tokens per second, packed / padded": (1.6, "met"),
+        "skewed lengths: tokens per second, packed / padded": (1.6, "missed by 0.4"),
+        "gradients packed and padded: difference / greatest": (0.0, "missed by 100%"),
+    }
+    assert report.tables[0].rows[0]["range"] == "1.50 to 1.75"
+    check_width(report)
+
+
+def trial(**changes) -> Trial:
+    usual = {"part": "images", "task": "digits", "contender": "none", "seed": 0, "chosen": "from_scratch",
+             "settings": {"task": "image-classification", "max_steps": 1}}  # fmt: skip
+    return Trial(**{**usual, **changes})
+
+
+def test_a_key_follows_settings_recipe_data_and_measurement_but_not_a_contenders_name():
+    same = trial().key()
+    assert trial(contender="full", part="adapters").key() == same
+    assert trial(settings={**trial().settings, "max_grad_norm": 1.0}).key() == same  # what the recipe says anyway
+    rows = {**trial().settings, "train_file": [rows_file("rows.jsonl", [{"a": 1}])]}
+    others = [
+        trial(seed=1),
+        trial(chosen="vit_finetune"),
+        trial(inspects="test rows"),
+        trial(settings={**trial().settings, "max_grad_norm": 2.0}),
+        trial(settings=rows),
+        trial(settings={**rows, "train_file": [rows_file("rows.jsonl", [{"a": 2}])]}),
+    ]
+    assert len({same, *(other.key() for other in others)}) == 7
+
+
+def test_a_wrong_setting_is_refused_before_anything_is_made(tmp_path):
+    rows = rows_file("rows.jsonl", [{"text": "a"}])
+    wrong = trial(settings={"task": "image-classification", "train_file": [rows], "image_mix": "cutmixx"})
+    workshop = TuningWorkshop("test", KeptRows(tmp_path / "rows.jsonl", TunedRow))
+    with pytest.raises(UserError, match="cutmixx"):
+        describe_plan([wrong], workshop)
+
+
+def test_an_ingredient_is_made_once_and_one_that_is_there_is_known_by_its_bytes(tmp_path):
+    made = []
+
+    def write(path: Path) -> None:
+        made.append(path)
+        path.write_text("x")
+
+    ingredient = Ingredient("a.txt", f"test-{tmp_path.name}-{os.getpid()}", write)
+    first = ingredient.path()
+    assert first == ingredient.path()
+    assert (first.name, first.read_text(), len(made)) == ("a.txt", "x", 1)
+    for name, text in (("b.txt", "one"), ("c.txt", "two")):
+        (tmp_path / name).write_text(text)
+    assert given(tmp_path / "b.txt").path() == tmp_path / "b.txt"
+    assert given(tmp_path / "b.txt").identity != given(tmp_path / "c.txt").identity
+
+
+def test_ingredients_are_named_in_rows_and_found_by_the_script():
+    file = rows_file("rows.jsonl", [{"text": "a", "label": "b"}])
+    asked = trial(settings={"task": "text-classification", "train_file": [file, file], "model_name_or_path": file})
+    assert asked.published()["train_file"] == ["rows.jsonl", "rows.jsonl"]
+    words = asked.words()
+    at = words.index("--train_file")
+    assert words[at + 1 : at + 3] == [str(file.path())] * 2
+    assert json.loads(file.path().read_text()) == {"text": "a", "label": "b"}
+
+
+def test_a_run_of_two_parts_is_made_once_and_counted_once(tmp_path):
+    workshop = TuningWorkshop("test", KeptRows(tmp_path / "rows.jsonl", TunedRow))
+    both = [trial(seconds=60.0), trial(part="adapters", contender="full", seconds=60.0)]
+    said = describe_plan(both, workshop)
+    assert "\n1 runs to make on " in said
+    assert said.endswith("about 1 min 00 s")
+    done = replace(row("images", "none", task="digits"), key=both[0].key(), device=device_name())
+    workshop.rows.append(done)
+    found = make_all(both, workshop)  # nothing is left to make
+    assert [(made.part, made.contender) for made in found] == [("images", "none"), ("adapters", "full")]
+    assert named(done, both[1]) == found[1]
+    assert estimated_seconds(trial(seed=3), workshop.rows) == 40.0  # as the row took
+
+
+def test_a_run_leaves_a_row_with_its_scores_and_its_costs(tmp_path, capsys):
+    workshop = TuningWorkshop("test", KeptRows(tmp_path / "rows.jsonl", TunedRow))
+    workshop._folder = tmp_path / "runs"
+    short = {
+        "architecture": "vit",
+        "num_hidden_layers": 1,
+        "hidden_size": 16,
+        "num_attention_heads": 2,
+        "patch_size": 4,
+    }
+    asked = trial(
+        settings={**trial().settings, **images.LAST, **short, "use_cpu": True},
+        inspect=lambda output: {"own_loss": float((output / "model.safetensors").is_file())},
+    )
+    (made,) = make_all([asked], workshop)
+    assert 0 < made.results["eval_accuracy"] < 1
+    assert made.results["own_loss"] == 1.0
+    assert made.results["trained_parameters"] > 0
+    assert made.results["peak_memory_bytes"] > 0
+    assert made.settings["patch_size"] == 4
+    assert "[1/1] images: digits, none, seed 0: eval_accuracy " in capsys.readouterr().out
+    assert KeptRows(tmp_path / "rows.jsonl", TunedRow).get(asked.key()) == made
+    assert not any((tmp_path / "runs").iterdir())
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A copy of scripts/ that keeps its rows and results to itself."""
+    folder = tmp_path / "clone"
+    unwanted = shutil.ignore_patterns("__pycache__", "rows", "RESULTS.md", "*.png")
+    shutil.copytree(ROOT / "scripts", folder / "scripts", ignore=unwanted)
+    return folder
+
+
+def test_a_dry_run_lists_every_run_and_makes_none(clone, tmp_path, real_data):
+    data = str(real_data("README.md").parent)
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_STRATEGIES_CACHE": str(tmp_path / "cache"),
+           "HF_STRATEGIES_DATA": data}  # fmt: skip
+    command = [sys.executable, "scripts/benchmark.py", "finetune", "--dry_run", "--seeds", "5"]
+    done = subprocess.run(command, cwd=clone, env=env, capture_output=True, text=True, check=True)
+    runs: dict[str, int] = {}
+    for line in done.stdout.splitlines():
+        if line.startswith(PARTS):
+            runs[line.split()[0]] = runs.get(line.split()[0], 0) + int(line.rsplit(maxsplit=4)[1])
+    # 5 contenders on 2 tasks with 5 seeds, and the encoder; 4 kinds and 5 rates with 3; 5; 5 on 2 with 2; 2.
+    assert runs == {"small_data": 51, "adapters": 27, "forgetting": 5, "images": 20, "packing": 2}
+    assert "\n102 runs to make on " in done.stdout  # all weights on TREC are a run of small_data, too
+    assert not (clone / "runs").exists()
+    assert not (clone / "scripts" / "benchmarks" / "rows").exists()
+    assert not (tmp_path / "cache").exists()
+
+
+def test_parts_are_chosen_by_name(clone):
+    command = [sys.executable, "scripts/benchmark.py", "finetune", "--dry_run", "--parts", "small-data"]
+    done = subprocess.run(command, cwd=clone, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True,
+                          text=True, check=False)  # fmt: skip
+    assert (done.returncode, done.stderr.strip().count("\n")) == (2, 0)
+    assert "unknown part 'small-data', did you mean 'small_data'?" in done.stderr
+
+
+def test_short_runs_end_after_so_many_updates_whatever_their_epochs():
+    scope = Scope(seeds=1, max_steps=7)
+    made = scope.trial(part="p", task="t", contender="c", seed=0, settings={"num_train_epochs": 3, "seed": 0})
+    assert made.settings == {"seed": 0, "max_steps": 7}
+    assert Scope(seeds=1).trial(part="p", task="t", contender="c", seed=0, settings={"a": 1}).settings == {"a": 1}
