@@ -1,5 +1,5 @@
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from hf_strategies.errors import UserError
@@ -42,6 +42,15 @@ def test_tokens_across_the_seam_belong_to_the_words(encoder, seam_tokenizer):
     prompt = encoder(tokenizer=seam_tokenizer).ask("so\nA:")
     tokens = seam_tokenizer.convert_ids_to_tokens
     assert tokens(prompt.context) == ["s", "o", "\n", "A"]
+    assert [tokens(ending) for ending in prompt.endings] == [[": ", "n", "o"], [": y", "e", "s"]]
+
+
+def test_a_mark_that_ends_every_text_is_no_part_of_prompt_or_answer(encoder, seam_tokenizer):
+    seam_tokenizer.add_special_tokens({"eos_token": "</s>"})
+    ends = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", seam_tokenizer.eos_token_id)])
+    seam_tokenizer.backend_tokenizer.post_processor = ends
+    prompt = encoder(tokenizer=seam_tokenizer).ask("so\nA:")
+    tokens = seam_tokenizer.convert_ids_to_tokens
     assert [tokens(ending) for ending in prompt.endings] == [[": ", "n", "o"], [": y", "e", "s"]]
 
 
