@@ -3,7 +3,6 @@ import zipfile
 
 import numpy as np
 import pytest
-import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features
 from datasets import Image as ImageFeature
 from PIL import Image
@@ -42,6 +41,7 @@ def test_an_image_becomes_channels_rows_columns():
     assert array[:, 0, 0].tolist() == [10, 20, 30]
     assert decode(png(7, mode="L"), size=None, num_channels=None).shape == (1, 4, 6)
     assert decode(png(7, mode="L"), size=5, num_channels=3).shape == (3, 5, 5)
+    assert decode(png(7, mode="L"), size=None, num_channels=None).flags.writeable  # torch warns of others
 
 
 def test_folders_name_sides_and_classes(tmp_path):
@@ -137,7 +137,6 @@ def test_parquet_holds_images_and_the_names_of_their_classes(tmp_path):
     sides = read_image_sides(source, source, **SETTINGS)
     assert [row["label"] for row in sides.train] == ["cat", "dog"] * 4
     assert [row["image"][0, 0, 0] for row in sides.train] == list(range(8))
-    assert torch.from_numpy(sides.train[0]["image"]).add_(1)[0, 0, 0] == 1  # it may be written to
 
 
 def test_a_row_of_parquet_without_a_label_or_an_image_is_skipped_and_listed(tmp_path):
@@ -155,9 +154,7 @@ def test_parquet_that_holds_no_encoded_images_is_a_mistake(tmp_path):
     with pytest.raises(UserError, match=r"a\.parquet: column 'image' must hold encoded images, got Value"):
         read_image_sides(DataSource(files=(str(tmp_path / "a.parquet"),)), None, **SETTINGS)
     Dataset.from_dict({"img": [b""], "label": [0]}).to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(
-        UserError, match=r"a\.parquet: no column 'image', did you mean 'img'\? \(columns: img, label\)"
-    ):
+    with pytest.raises(UserError, match=r"a\.parquet: no column 'image', did you mean 'img'\?"):
         read_image_sides(DataSource(files=(str(tmp_path / "a.parquet"),)), None, **SETTINGS)
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match=r"a\.parquet: cannot be read as parquet"):
