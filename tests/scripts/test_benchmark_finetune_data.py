@@ -76,7 +76,7 @@ def test_stories_are_the_models_own_and_end_where_the_next_would_begin(real_data
     assert stories == checkpoints.sample_texts(folder, 4, seed=0)
     assert stories != checkpoints.sample_texts(folder, 4, seed=1)
     assert all(story[0] == 1 and 1 not in story[1:] for story in stories)
-    assert "Once upon a time" in AutoTokenizer.from_pretrained(folder).decode(stories[0])
+    assert all(" the " in AutoTokenizer.from_pretrained(folder).decode(story) for story in stories)
     assert checkpoints.text_loss(folder, stories) < 2.0  # of 6.2 for guessing
 
 

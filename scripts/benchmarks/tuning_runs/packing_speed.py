@@ -52,7 +52,8 @@ def gradient_difference(model: nn.Module, examples: Sequence[TokenExample], pad_
     gradients = []
     for rows in (PackedExamples(examples, ROW, pad_token_id=pad_token_id), SingleExamples(examples)):
         model.zero_grad()
-        model(**collate([rows[number] for number in range(len(rows))])).loss.backward()
+        batch = collate([rows[number] for number in range(len(rows))])
+        model(**batch, use_cache=False).loss.backward()  # as in training: with a cache, examples would see each other
         gradients.append(torch.cat([param.grad.flatten() for param in model.parameters()]))
     packed, padded = gradients
     return float((packed - padded).abs().max() / padded.abs().max())
@@ -69,7 +70,7 @@ def seconds_of(model: nn.Module, rows: Dataset, batch_size: int, pad_token_id: i
     for step, batch in enumerate(loader):
         if step == max_steps:
             break
-        model(**batch).loss.backward()
+        model(**batch, use_cache=False).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
     return time.perf_counter() - started
