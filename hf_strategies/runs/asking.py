@@ -25,7 +25,7 @@ from hf_strategies.prompting.calibration import (
 )
 from hf_strategies.prompting.likelihoods import word_log_likelihoods
 from hf_strategies.prompting.prompts import Prompt, PromptEncoder
-from hf_strategies.runs.language_model import check_positions, load_tokenizer, positions_of
+from hf_strategies.runs.language_model import check_positions, check_vocabulary, load_tokenizer, positions_of
 
 ALIASES = ("text", "text_pair")  # what a template may call the columns, whatever their names
 
@@ -76,6 +76,7 @@ class AskedModel:
         self.model = load_asked(arguments.model, args)
         tokenizer = load_tokenizer(arguments.model)
         assert tokenizer is not None  # a checkpoint is named
+        check_vocabulary(self.model, tokenizer, str(arguments.model.model_name_or_path))
         self.pad_token_id: int = tokenizer.pad_token_id or 0
         self.encoder = PromptEncoder(
             tokenizer,
