@@ -235,6 +235,8 @@ def run(
     if is_main_process():
         if arguments.weights.merge_adapter:
             merge_adapter(tuned.model).save_pretrained(folder.path / MERGED)
+            if trainer.processing_class is not None:
+                trainer.processing_class.save_pretrained(folder.path / MERGED)
         record = record_run(
             arguments,
             folder.path,

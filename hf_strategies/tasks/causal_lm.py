@@ -96,7 +96,8 @@ class CausalLM:
         return conversations.question(row, processor, self.settings.prompt_template)
 
     def reduce_logits(self, logits: Any, labels: Tensor) -> Any:
-        return next_token_nll(logits[0] if isinstance(logits, tuple) else logits, labels)
+        logits = logits[0] if isinstance(logits, tuple) else logits
+        return next_token_nll(logits[:, -labels.shape[1] :], labels)  # without those of a soft prompt before the row
 
     def score(self, prediction: EvalPrediction) -> dict[str, float]:
         return language_modeling_metrics(prediction.predictions, num_bytes=None)

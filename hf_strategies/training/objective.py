@@ -50,6 +50,7 @@ class ObjectiveMixin(Host):
         super().__init__(*args, **kwargs)
         self.objective_name = objective
         self._predicts_next = predicts_next(self.model)
+        self._num_virtual = num_virtual_tokens(self.model)
         if objective is None:
             return
         if self.compute_loss_func is not None:
@@ -130,7 +131,7 @@ class ObjectiveMixin(Host):
 
     def _sources(self, logits: Tensor) -> Tensor:
         """Leave out the logits that no label is for."""
-        return logits[..., :-1, :] if self._predicts_next else logits
+        return logits[..., self._num_virtual : -1, :] if self._predicts_next else logits
 
     def _targets(self, labels: Tensor) -> Tensor:
         """Leave out the labels that no logits are for."""
@@ -144,3 +145,11 @@ def predicts_next(model: nn.Module) -> bool:
         return False
     named = type(inner).__name__ in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
     return named or LOSS_MAPPING.get(getattr(inner, "loss_type", None)) is ForCausalLMLoss
+
+
+def num_virtual_tokens(model: nn.Module) -> int:
+    """Count the tokens that an adapter puts before the input, which a causal language model has logits for too."""
+    config = getattr(model, "active_peft_config", None)
+    if config is None or not config.is_prompt_learning or config.peft_type == "PREFIX_TUNING":
+        return 0  # a prefix is keys and values, and no token
+    return config.num_virtual_tokens

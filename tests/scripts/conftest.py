@@ -97,11 +97,11 @@ TUNED = {
 def finetune(tmp_path):
     """Run the script in this process on few rows; returns its results and its folder."""
     quick = tmp_path / "quick.yaml"
-    quick.write_text(yaml.safe_dump(TUNED))
 
-    def run(*flags: str, name: str = "out", recipe: str | None = None):
+    def run(*flags: str, name: str = "out", **changes):
         folder = tmp_path / name
-        quick.write_text(yaml.safe_dump({**TUNED, **({"recipe": recipe} if recipe else {})}))
+        settings = {key: value for key, value in {**TUNED, **changes}.items() if value is not None}
+        quick.write_text(yaml.safe_dump(settings))
         results = finetune_main([str(quick), "--output_dir", str(folder), *flags])
         return results, folder
 

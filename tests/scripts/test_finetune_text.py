@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from peft import PeftModel
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
@@ -219,3 +220,24 @@ def test_instructions_prompts_and_conversations(finetune, write, real_data, tmp_
     ]
     tuned, base = (AutoModelForCausalLM.from_pretrained(path) for path in (folder, checkpoint))
     assert not torch.equal(tuned.model.norm.weight, base.model.norm.weight)
+
+
+@pytest.mark.parametrize("adapter", ["lora", "prompt_tuning", "prefix_tuning"])
+def test_an_adapter_learns_answers_at_its_own_rate_and_loads_with_plain_peft(
+    finetune, write, real_data, adapter, capsys
+):
+    checkpoint = str(real_data("stories260K"))
+    rows = json.loads(real_data("instruct/alpaca_en_demo.json").read_text())[:24]
+    results, folder = finetune(
+        "--task", "causal-lm", "--model_name_or_path", checkpoint, "--train_file", write(rows), "--adapter", adapter,
+        "--max_seq_length", "192", recipe="instruct", learning_rate=None,
+    )  # fmt: skip
+    check_finished(folder, results, "perplexity")
+    losses = logged(folder, "eval_loss")
+    assert losses[-1] < losses[0]
+    said = capsys.readouterr().out
+    assert f"learning_rate: {adapter} trains at " in said
+    packs = adapter == "lora"  # peft leaves positions out where it puts something before the input
+    assert (f"packing: under adapter {adapter} examples would see each other" in said) != packs
+    tuned = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(checkpoint), str(folder))
+    assert tuned.peft_config["default"].peft_type.lower() == adapter
