@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     """Run the whole job and return what all_results.json holds."""
     words = list(sys.argv[1:] if argv is None else argv)
     read = partial(parse_arguments, words, description=__doc__, job=FINETUNE)
-    arguments = read(default_recipe="finetune")
+    arguments = read(default_recipe="finetune", recipe_is_open=True)
     # Imported here, since it takes seconds: a refused command line and --help answer first.
     from hf_strategies.runs.finetuning import finetune
 

@@ -233,6 +233,14 @@ def _combinations(values: dict[str, Value]) -> Iterator[str]:
     for name in COMPUTED_HERE:
         if get(name):
             yield f"{values[name].where}: {name} does not go with this script: {COMPUTED_HERE[name]}"
+
+
+def belonging_problems(values: dict[str, Value]) -> Iterator[str]:
+    """Yield one line per setting that belongs to another one, which nothing sets."""
+
+    def get(name: str) -> Any:
+        return values[name].value if name in values else None
+
     for name, choices in BELONGS_TO.items():
         if get(name) is not None and not any(get(choice) for choice in choices):
             hint = f"; for optimizer {get('optimizer')} see optimizer_kwargs" if "optim" in choices else ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from hf_strategies.arguments.checks import change_problems, find_problems
+from hf_strategies.arguments.checks import belonging_problems, change_problems, find_problems
 from hf_strategies.arguments.cooldown import cooldown_problems, read_trunk
 from hf_strategies.arguments.help import help_text
 from hf_strategies.arguments.host import host_settings
@@ -90,7 +90,12 @@ def all_settings(job: str = PRETRAIN) -> dict[str, Setting]:
 
 
 def parse_arguments(
-    argv: Sequence[str] | None, *, description: str, default_recipe: str, job: str = PRETRAIN
+    argv: Sequence[str] | None,
+    *,
+    description: str,
+    default_recipe: str,
+    job: str = PRETRAIN,
+    recipe_is_open: bool = False,
 ) -> Arguments:
     """Layer a recipe, a YAML file and flags into arguments; `--help` prints and exits.
 
@@ -99,6 +104,8 @@ def parse_arguments(
         description: The script's docstring: what it does, with commands that work.
         default_recipe: Shipped recipe under a command line that names none.
         job: What is to be done, a key of `JOB_TOPICS`.
+        recipe_is_open: Whether another default recipe may be chosen by what is read here; it may set what a flag
+            belongs to.
 
     Raises:
         UserError: One line per mistake, all of them at once, each with where it stands.
@@ -131,6 +138,8 @@ def parse_arguments(
         layers[0] = trunk
     merged, notes = merge([*layers, flags], settings, problems)
     problems += [*find_problems(merged, job), *change_problems(merged, settings), *cooldown_problems(merged, trunk)]
+    if loose or not recipe_is_open:
+        problems += belonging_problems(merged)
     if problems:
         raise UserError("\n".join(problems))
 

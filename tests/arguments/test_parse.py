@@ -202,3 +202,16 @@ def test_help_of_fine_tuning_lists_what_can_be_named(capsys):
     for name in ("seq2seq: ", "lora: ", "nf4: ", "aeda: ", "trivial_augment: ", "cutmix: ", "focal: ", "ema: "):
         assert f"        {name}" in text, name
     assert max(map(len, text.splitlines())) <= 119
+
+
+def test_a_size_may_wait_for_the_recipe_that_brings_its_architecture():
+    words = ["--task", "image-classification", "--hidden_size", "64"]
+    with pytest.raises(UserError, match="hidden_size belongs to architecture"):
+        parse_arguments(words, description="", default_recipe="finetune", job=FINETUNE)
+    parse_arguments(words, description="", default_recipe="finetune", job=FINETUNE, recipe_is_open=True)
+    chosen = parse_arguments(words, description="", default_recipe="from_scratch", job=FINETUNE)
+    assert (chosen.model.architecture, chosen.model.hidden_size) == ("vit", 64)
+    with pytest.raises(UserError, match="hidden_size belongs to architecture"):  # nothing else is going to be chosen
+        parse_arguments(
+            ["full", *words], description="", default_recipe="finetune", job=FINETUNE, recipe_is_open=True
+        )
