@@ -3,6 +3,7 @@
 import hashlib
 import zipfile
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def read_clip_sides(
     if len(shapes) > 1:
         shown = ", ".join(map(str, sorted(shapes)[:3]))
         raise UserError(f"clips must all have one shape [channels, frames, height, width], got {shown}")
-    return split_sides(found, own, broken, key=content_of, **limits)
+    return split_sides(found, own, broken, key=content_of, label=itemgetter("label"), **limits)
 
 
 def content_of(row: Row) -> str:

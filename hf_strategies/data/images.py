@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -139,6 +140,7 @@ def read_image_sides(
         own_validation,
         broken,
         key=content_of,
+        label=itemgetter("label"),
         validation_share=validation_share,
         max_train_rows=max_train_rows,
         max_eval_rows=max_eval_rows,

@@ -11,7 +11,7 @@ from hf_strategies.data.cache import digest
 from hf_strategies.data.documents import BrokenRecords
 from hf_strategies.data.records import Broken, check_column, columns_of, decoded_lines, is_table, naming, read_records
 from hf_strategies.data.sources import DataSource, load_splits, matching_files
-from hf_strategies.data.split import is_validation
+from hf_strategies.data.split import hold_out
 from hf_strategies.errors import UserError
 from hf_strategies.randomness import shuffled_indices
 
@@ -29,11 +29,13 @@ class Columns:
             has no columns but lines is read for two of them, a text and its label.
         problem: Says what is wrong with a row, in a few words; nothing where it is good.
         key: The content by which a row is held out or not: copies of it stay on one side.
+        label: The label of a row, where rows are held out of every class.
     """
 
     names: tuple[tuple[str, ...], ...]
     problem: Callable[[Row], str]
     key: Callable[[Row], str]
+    label: Callable[[Row], Any] | None = None
 
     def among(self, found: Sequence[str], source: str) -> list[str]:
         """Choose the columns of a source.
@@ -107,6 +109,7 @@ def read_sides(
         own_validation,
         broken,
         key=columns.key,
+        label=columns.label,
         validation_share=validation_share,
         max_train_rows=max_train_rows,
         max_eval_rows=max_eval_rows,
@@ -120,6 +123,7 @@ def split_sides(
     broken: BrokenRecords,
     *,
     key: Callable[[Row], str],
+    label: Callable[[Row], Any] | None,
     validation_share: float,
     max_train_rows: int | None,
     max_eval_rows: int | None,
@@ -131,7 +135,7 @@ def split_sides(
         found: Rows to train on.
         own_validation: Where rows to validate on come from, and those rows; None holds out a share of `found`.
         broken: What was skipped.
-        key: As of `Columns`.
+        key: As of `Columns`, like `label`.
         validation_share: As of `read_sides`, like all that follow.
 
     Raises:
@@ -142,8 +146,10 @@ def split_sides(
         held_out, held = own_validation
     else:
         held_out = f"{validation_share:.0%} of the rows, by hash"
-        held = [row for row in found if is_validation(key(row), validation_share)]
-        found = [row for row in found if not is_validation(key(row), validation_share)]
+        classes = [None if label is None else _class_of(label(row)) for row in found]
+        is_held = hold_out([key(row) for row in found], validation_share, classes)
+        held = [row for row, holds in zip(found, is_held) if holds]
+        found = [row for row, holds in zip(found, is_held) if not holds]
     trained_on, held = choose(found, max_train_rows, seed), choose(held, max_eval_rows, seed)
     for side, rows in (("train", trained_on), ("validate", held)):
         if not rows:
@@ -152,9 +158,12 @@ def split_sides(
     def identity_of(*sides: Sequence[Row]) -> str:
         return digest(part for rows in sides for row in rows for part in (key(row), _written(row)))
 
-    return Sides(
-        trained_on, held, held_out, broken.summary(), identity_of(trained_on, held), identity_of(held)
-    )
+    return Sides(trained_on, held, held_out, broken.summary(), identity_of(trained_on, held), identity_of(held))
+
+
+def _class_of(label: Any) -> str | None:
+    """Return the name of a row's class; None of several labels, and of a number with a fraction."""
+    return str(label).strip() if isinstance(label, str | int) else None
 
 
 def _written(row: Row) -> str:

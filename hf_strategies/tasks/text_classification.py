@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,12 @@ class TextClassification:
     @property
     def columns(self) -> Columns:
         names = (*self.text_fields, self.settings.label_column)
-        return Columns(names=(names,), problem=self._problem, key=partial(content_of, fields=self.text_fields))
+        return Columns(
+            names=(names,),
+            problem=self._problem,
+            key=partial(content_of, fields=self.text_fields),
+            label=itemgetter(self.settings.label_column),
+        )
 
     @property
     def metric(self) -> str:
