@@ -37,6 +37,7 @@ def test_a_rate_that_the_user_gives_stays():
 
 def test_a_recipe_that_chooses_the_adapter_knows_its_rate():
     assert rate("lora") == 3e-4
+    assert settled("lora").values["learning_rate"].where.startswith("recipe lora:")
     assert rate("qlora") == 2e-4
     assert rate("lora", "--adapter", "lora") == pytest.approx(3e-4)
 
