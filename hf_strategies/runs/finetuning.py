@@ -30,6 +30,7 @@ from hf_strategies.runs.output_folder import OutputFolder, write_results
 from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
 from hf_strategies.runs.recipe_choice import JobFacts, choose_recipe, too_little_data
 from hf_strategies.runs.results import closing_table, record_run, write_reports
+from hf_strategies.runs.script import outlast_first_signal
 from hf_strategies.runs.tuned_model import (
     build_tuned_model,
     count_parameters,
@@ -229,6 +230,7 @@ def run(
     if training_wanted:
         results |= train(trainer, folder.checkpoint)
         refuse_to_finish(trainer, folder.path)
+        outlast_first_signal()
         trainer.save_last()
     predictions, scores = report_predictions(trainer, task, validation, sides.validation)
     results |= {**scores, **describe_costs(sides, args.device, trained=count_trained(tuned.model))}

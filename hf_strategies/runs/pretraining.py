@@ -20,6 +20,7 @@ from hf_strategies.runs.language_model import build_model, check_trusted, resolv
 from hf_strategies.runs.output_folder import OutputFolder, check_named, write_results
 from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
 from hf_strategies.runs.results import closing_table, record_run, write_reports
+from hf_strategies.runs.script import outlast_first_signal
 from hf_strategies.runs.text import broken_records, data_facts, prepare, source_name
 from hf_strategies.runs.trainer import build_trainer, check_param_groups
 from hf_strategies.schedulers import SCHEDULERS, check_schedule
@@ -110,6 +111,7 @@ def run(
     if training:
         results |= train(trainer, folder.checkpoint)
         refuse_to_finish(trainer, folder.path)
+        outlast_first_signal()
         trainer.save_last()
     results |= last_evaluation(trainer)
     return finish(asked, trainer, text, results, notes)

@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from hf_strategies.distributed.ranks import is_local_main_process
+from hf_strategies.distributed.ranks import is_local_main_process, world_size
 from hf_strategies.errors import StoppedError, UserError
 from hf_strategies.runs.disk_errors import lossy_output, told_in_a_line
 from hf_strategies.runs.launcher import stop_with_launcher
@@ -66,8 +66,7 @@ def _ended_by_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
-    previous = {number: signal.getsignal(number) for number in numbers}
+    previous = {number: signal.getsignal(number) for number in _signals()}
     usual = (signal.SIG_DFL, signal.default_int_handler)
     taken = {number: handler for number, handler in previous.items() if handler in usual}
     for number in taken:
@@ -77,6 +76,31 @@ def _ended_by_signals() -> Iterator[None]:
     finally:
         for number, handler in taken.items():
             signal.signal(number, handler)
+
+
+def outlast_first_signal() -> None:
+    """From now on a first signal ends nothing where several ranks finish a run together; a second one does.
+
+    Training is done, and what is left takes little time. A rank that left alone would end the others with an error.
+    """
+    if world_size() == 1:
+        return
+    for number in _signals():
+        end = signal.getsignal(number)
+        if hasattr(end, "ends_process"):
+            signal.signal(number, functools.partial(_note, end, os.getpid()))
+
+
+def _note(end: Any, owner: int, number: int, frame: FrameType | None) -> None:
+    signal.signal(number, end)
+    if os.getpid() != owner:
+        end(number, frame)
+    name = signal.Signals(number).name
+    print(f"{name}: training is done, and the run finishes first; another {name} ends it at once", flush=True)
+
+
+def _signals() -> list[signal.Signals]:
+    return [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
 
 
 @contextmanager

@@ -100,6 +100,7 @@ def _plan(
     from .fault_drills.outcomes import Outcome
     from .fault_drills.processes import command
 
+    source = numbers.write_source(folder / "source.txt")
     reference = folder / "reference"
     place = (runs, corpus, reference)
 
@@ -117,8 +118,8 @@ def _plan(
         return signals.drill(runs, corpus, undisturbed, output, seed=seed, ranks=ranks, seconds=seconds)
 
     def spoilt(output: Path, kind: str, seed: int) -> Outcome:
-        undisturbed = reference_of(f"reference-seed-{seed}", seed=seed, **numbers.SETTINGS)
-        return numbers.drill(runs, corpus, undisturbed, output, kind=kind, seed=seed)
+        undisturbed = reference_of(f"reference-seed-{seed}", of=source, seed=seed, **numbers.SETTINGS)
+        return numbers.drill(runs, source, undisturbed, output, kind=kind, seed=seed)
 
     def broken_records(output: Path, seed: int) -> Outcome:
         whole = broken_data.write_records(folder / "records.jsonl")
@@ -142,7 +143,7 @@ def _plan(
     for seed in range(counts["signals"]):
         yield "signal", f"signal {seed}", partial(signalled, seed=seed, ranks=1 + seed % 2)
     for seed in range(counts["clean_seeds"]):
-        yield "clean run", f"clean {seed}", partial(numbers.clean, runs, corpus, seed=seed)
+        yield "clean run", f"clean {seed}", partial(numbers.clean, runs, source, seed=seed)
     for kind in sabotage.KINDS:
         for seed in range(counts["seeds"]):
             yield "bad numbers", f"{kind} {seed}", partial(spoilt, kind=kind, seed=seed)

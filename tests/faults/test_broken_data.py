@@ -1,5 +1,3 @@
-import pytest
-
 from scripts.benchmarks.fault_drills import broken_data
 from scripts.benchmarks.fault_drills.processes import command
 
@@ -12,10 +10,9 @@ def test_broken_records_are_listed_and_the_order_of_the_others_stays(drills, tmp
     assert outcome.problem == "", outcome
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_killed_worker_is_replaced_and_nothing_else_changes(drills, tmp_path, seed):
+def test_a_killed_worker_is_replaced_and_nothing_else_changes(drills, tmp_path):
     runs, corpus, _ = drills
     assert runs.finish(command(corpus, tmp_path / "reference", **broken_data.SETTINGS)).wait() == 0
     where = (corpus, tmp_path / "reference", tmp_path / "out")
-    outcome = broken_data.drill_worker(runs, *where, seed=seed)
+    outcome = broken_data.drill_worker(runs, *where, seed=0)
     assert outcome.problem == "", outcome

@@ -178,9 +178,7 @@ def test_a_checkpoint_of_other_settings_is_not_taken_for_ones_own(tmp_path):
         open_output_folder(parse("--learning_rate", "2e-3", *named))
     changed = open_output_folder(parse("--learning_rate", "2e-3", *named, "--allow_change", "learning_rate"))
     assert changed.changed == ("learning_rate",)
-    write_resolved(
-        parse(), tmp_path / "theirs", "A run."
-    )  # of default settings, as the folder says; not so its checkpoint
+    write_resolved(parse(), tmp_path / "theirs", "A run.")  # the folder says one thing, and its checkpoint another
     with pytest.raises(UserError, match=r"checkpoint-5 is of a run that differs in\nlearning_rate: 0.001 there"):
         open_output_folder(parse("--output_dir", str(tmp_path / "theirs")))
 

@@ -79,6 +79,12 @@ def test_every_metric_is_better_when_lower(tmp_path, metric):
     assert build_training_arguments(arguments, max_seq_length=256).greater_is_better is False
 
 
+def test_a_file_that_the_host_looks_for_in_vain_is_one_line(tmp_path):
+    arguments = parse("--accelerator_config", "[[[[]]]]", "--output_dir", str(tmp_path))
+    with pytest.raises(UserError, match=r"^TrainingArguments: .*No such file.*\[\[\[\[\]\]\]\]'$"):
+        build_training_arguments(arguments, max_seq_length=64)
+
+
 def test_what_the_host_refuses_is_one_line(tmp_path):
     arguments = parse("--output_dir", str(tmp_path), "--load_best_model_at_end", "--save_strategy", "no")
     with pytest.raises(UserError, match=r"^TrainingArguments: .*load_best_model_at_end") as caught:

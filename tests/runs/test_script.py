@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hf_strategies.errors import StoppedError, UserError
-from hf_strategies.runs.script import script
+from hf_strategies.runs.script import outlast_first_signal, script
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,17 +51,45 @@ def test_a_signal_outside_of_training_ends_with_143_too(capsys, name):
     assert signal.getsignal(getattr(signal, name)) is before
 
 
-def test_a_process_forked_by_a_script_dies_of_its_signals_in_silence(capfd):
+def test_a_first_signal_waits_for_ranks_that_finish_together_and_a_second_does_not(capsys, monkeypatch):
+    @script
+    def finishing(argv=None):
+        outlast_first_signal()
+        signal.raise_signal(signal.SIGTERM)
+        if argv:
+            signal.raise_signal(signal.SIGTERM)
+        return "finished"
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert finishing([]) == "finished"
+    assert capsys.readouterr().out == (
+        "SIGTERM: training is done, and the run finishes first; another SIGTERM ends it at once\n"
+    )
+    with pytest.raises(SystemExit) as ended:
+        finishing(["again"])
+    assert ended.value.code == 143
+    monkeypatch.setenv("WORLD_SIZE", "1")  # nobody waits for it
+    with pytest.raises(SystemExit) as ended:
+        finishing([])
+    assert ended.value.code == 143
+
+
+@pytest.mark.parametrize("words", [[], ["after training"]])
+def test_a_process_forked_by_a_script_dies_of_its_signals_in_silence(capfd, monkeypatch, words):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+
     @script
     def forking(argv=None):
+        if argv:
+            outlast_first_signal()
         child = os.fork()
         if child == 0:
             signal.raise_signal(signal.SIGTERM)
             os._exit(0)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
-    assert forking([]) == -signal.SIGTERM
-    assert capfd.readouterr().err == ""
+    assert forking(words) == -signal.SIGTERM
+    assert capfd.readouterr() == ("", "")
 
 
 def test_debug_keeps_the_traceback():
@@ -84,7 +112,7 @@ def test_one_process_per_machine_speaks(capsys, monkeypatch):
 
 IMPORTS = """
 import logging
-from hf_strategies.runs.script import script
+from hf_strategies.runs.script import outlast_first_signal, script
 
 @script
 def main(argv=None):

@@ -110,7 +110,7 @@ def test_the_list_names_every_benchmark_with_its_first_line(benchmark, capsys):
 def test_help_of_one_lists_its_options_with_their_defaults(benchmark, capsys):
     benchmark.main(["speedrun", "--help"])
     said = capsys.readouterr().out
-    assert "\n  --rates [0.001 0.002 0.004 0.008]\n      Learning rates of the sweeps.\n" in said
+    assert "\n  --rates [0.001 0.002 0.004 0.008 0.016]\n      Learning rates of the sweeps.\n" in said
     words = " ".join(said.split())
     assert "files, folders and globs, each of them a corpus. The default is the one that everybody has;" in words
     assert max(map(len, said.splitlines())) <= 120

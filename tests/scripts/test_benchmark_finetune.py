@@ -20,6 +20,7 @@ from scripts.benchmarks.training_runs.rows import KeptRows
 from scripts.benchmarks.tuning_runs import adapters, forgetting, images, packing, small_data
 from scripts.benchmarks.tuning_runs.ingredients import Ingredient, given, rows_file
 from scripts.benchmarks.tuning_runs.scope import Report, Scope
+from scripts.benchmarks.tuning_runs.scores import LAST
 from scripts.benchmarks.tuning_runs.trial import Trial, TunedRow
 from scripts.benchmarks.tuning_runs.workshop import TuningWorkshop, describe_plan, estimated_seconds, make_all, named
 
@@ -33,9 +34,9 @@ def row(part: str, contender: str, seed: int = 0, task: str = "TREC", seconds: f
     )  # fmt: skip
 
 
-def classified(contender: str, accuracies: list[float], task: str = "TREC", part: str = "small_data", **more) -> list:
+def classified(contender: str, accuracies: list[float], task: str) -> list[TunedRow]:
     return [
-        row(part, contender, seed, task, test_accuracy=accuracy, test_majority=0.25, **more)
+        row("small_data", contender, seed, task, test_accuracy=accuracy, test_majority=0.25)
         for seed, accuracy in enumerate(accuracies)
     ]
 
@@ -109,16 +110,22 @@ def test_small_data_misses_where_the_peer_is_as_good_and_a_seed_collapses(tested
 
 def test_adapters_compare_the_default_rate_with_the_best_of_the_sweep():
     costs = {"trained_parameters": 12_345, "peak_memory_bytes": 700e6}
-    rows = [made for name in adapters.WEIGHTS for made in classified(name, [0.50, 0.50], part="adapters", **costs)]
+
+    def scored(name: str, accuracies: list[float]) -> list[TunedRow]:
+        return [
+            row("adapters", name, seed, eval_accuracy=accuracy, **costs) for seed, accuracy in enumerate(accuracies)
+        ]
+
+    rows = [made for name in adapters.WEIGHTS for made in scored(name, [0.50, 0.50])]
     for rate, accuracy in zip(adapters.RATES, (0.3, 0.4, 0.49, 0.55, 0.2), strict=True):
-        rows += classified(adapters.at(rate), [accuracy - 0.01, accuracy + 0.01], part="adapters", **costs)
+        rows += scored(adapters.at(rate), [accuracy - 0.01, accuracy + 0.01])
     report = adapters.report(rows)
     ((name, (seen, verdict)),) = verdicts(report).items()
     assert "lora at 0.003, the best of its sweep" in name
     assert (seen, verdict) == (1.1, "missed by 8%")  # 0.55 / 0.50 against 1.02
     full = report.tables[0].rows[0]
     assert (full["weights"], full["learn"], full["peak_MB"], full["mean"]) == ("full", "12.3 k", 700, "0.500")
-    assert [line["contender"] for line in report.tables[1].rows] == ["lora", *map(adapters.at, adapters.RATES)]
+    assert [line["weights"] for line in report.tables[1].rows] == ["lora", *map(adapters.at, adapters.RATES)]
     check_width(report)
 
 
@@ -147,7 +154,7 @@ def test_images_show_every_augmentation_beside_none():
     digits, cifar = report.tables
     assert digits.caption == "digits: a vision transformer from scratch, 20 epochs, validation accuracy"
     assert [line["augmentation"] for line in cifar.rows] == list(images.AUGMENTATIONS)
-    assert {(line["accuracy"], line["std"], line["worst"]) for line in cifar.rows} == {("0.550", "0.071", "0.500")}
+    assert {(line["mean"], line["std"], line["worst"]) for line in cifar.rows} == {("0.550", "0.071", "0.500")}
     check_width(report)
 
 
@@ -250,7 +257,7 @@ def test_a_run_leaves_a_row_with_its_scores_and_its_costs(tmp_path, capsys):
         "patch_size": 4,
     }
     asked = trial(
-        settings={**trial().settings, **images.LAST, **short, "use_cpu": True},
+        settings={**trial().settings, **LAST, **short, "use_cpu": True},
         inspect=lambda output: {"own_loss": float((output / "model.safetensors").is_file())},
     )
     (made,) = make_all([asked], workshop)
@@ -285,7 +292,7 @@ def test_a_dry_run_lists_every_run_and_makes_none(clone, tmp_path, real_data):
             runs[line.split()[0]] = runs.get(line.split()[0], 0) + int(line.rsplit(maxsplit=4)[1])
     # 5 contenders on 2 tasks with 5 seeds, and the encoder; 4 kinds and 5 rates with 3; 5; 5 on 2 with 2; 2.
     assert runs == {"small_data": 51, "adapters": 27, "forgetting": 5, "images": 20, "packing": 2}
-    assert "\n102 runs to make on " in done.stdout  # all weights on TREC are a run of small_data, too
+    assert "\n105 runs to make on " in done.stdout
     assert not (clone / "runs").exists()
     assert not (clone / "scripts" / "benchmarks" / "rows").exists()
     assert not (tmp_path / "cache").exists()

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from scripts.benchmarks.large_batch import Best, rows_of
-from scripts.benchmarks.lr_sensitivity import compare, mean_losses, spread
+from scripts.benchmarks.lr_sensitivity import compare, mean_losses, remarks_on_extremes, spread
 from scripts.benchmarks.training_runs.goals import Goal, excess_over_best, verdict
 from scripts.benchmarks.training_runs.pictures import draw_races
 from scripts.benchmarks.training_runs.race import race, way_to
@@ -219,3 +219,9 @@ def test_batches_are_compared_at_the_same_size():
     assert [(each["batch"], each["contender"], each["above_adamw"]) for each in rows] == [
         ("1x", "adamw", 0.0), ("1x", "lamb", 0.1), ("8x", "adamw", 0.0), ("8x", "lamb", -0.2),
     ]  # fmt: skip
+
+
+def test_that_the_worst_of_ours_beats_the_best_of_the_others_is_said_only_where_it_does():
+    (said,) = remarks_on_extremes({"ours": {1.0: 4.5, 2.0: 5.5}, "adamw": {1.0: 6.0, 2.0: 5.75}})
+    assert said == "ours at the worst of these rates, 5.500, is below adamw at its best, 5.750."
+    assert not remarks_on_extremes({"ours": {1.0: 4.5, 2.0: 5.8}, "adamw": {1.0: 6.0, 2.0: 5.75}})

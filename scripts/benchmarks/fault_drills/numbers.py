@@ -5,24 +5,35 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from hf_strategies.data.standard_library import standard_library_files
 from hf_strategies.reports import read_events
 
 from .outcomes import Outcome
 from .processes import Runs, command
 from .sabotage import VARIABLE
 
-# Long enough to learn something, and to have recovered by its end.
+# A fault may cost forty-five updates: few enough of these to be worth less than a hundredth of the loss. In batches of
+# 8, two runs that differ in a single update end that far apart.
 SETTINGS: dict[str, Any] = {
-    "hidden_size": 64, "num_hidden_layers": 2, "max_steps": 240, "logging_steps": 10, "eval_steps": 240,
-    "save_steps": 40, "warmup_steps": 20, "max_eval_samples": 64,
+    "hidden_size": 64, "num_hidden_layers": 2, "max_seq_length": 64, "max_steps": 1000, "logging_steps": 10,
+    "eval_steps": 1000, "save_steps": 40, "warmup_steps": 20, "max_eval_samples": 256, "global_batch_size": 16,
+    "per_device_train_batch_size": 16,
 }  # fmt: skip
+MODULES = 60
 FIRST_UPDATE, LAST_UPDATE = 100, 160
 TOLERANCE = 0.01  # of the clean run's loss
 
 
-def clean(runs: Runs, corpus: Path, output: Path, *, seed: int) -> Outcome:
+def write_source(path: Path) -> Path:
+    """Write a text in which nothing comes twice: its loss falls slowly, so that it says how much was learned."""
+    modules = standard_library_files()[:MODULES]
+    path.write_text("\n\n".join(module.read_text(encoding="utf-8", errors="replace") for module in modules), "utf-8")
+    return path
+
+
+def clean(runs: Runs, corpus: Path, output: Path, *, seed: int, **settings: Any) -> Outcome:
     """Run undisturbed: the guard must not stir."""
-    code = runs.finish(command(corpus, output, seed=seed, **SETTINGS)).wait()
+    code = runs.finish(command(corpus, output, seed=seed, **SETTINGS | settings)).wait()
     fault = f"none, seed {seed}"
     if code:
         return Outcome(fault, f"exit code {code}")
@@ -30,28 +41,40 @@ def clean(runs: Runs, corpus: Path, output: Path, *, seed: int) -> Outcome:
     return Outcome(fault, f"{len(alarms)} false alarms: {alarms[0]}" if alarms else "")
 
 
-def drill(runs: Runs, corpus: Path, reference: Path, output: Path, *, kind: str, seed: int) -> Outcome:
+def drill(
+    runs: Runs,
+    corpus: Path,
+    reference: Path,
+    output: Path,
+    *,
+    kind: str,
+    seed: int,
+    tolerance: float = TOLERANCE,
+    **settings: Any,
+) -> Outcome:
     """Spoil one run.
 
     Args:
         runs: Starts processes.
-        corpus: Its text.
+        corpus: Its text, as of `write_source`.
         reference: Folder of the same run with the same seed, undisturbed.
         output: Where it runs; removed when it came through.
         kind: A key of `sabotage.KINDS`.
         seed: Of the run; decides the moment, too.
+        tolerance: Share of the clean run's loss that may be lost.
+        settings: Of both runs, in the place of `SETTINGS`.
     """
     update = FIRST_UPDATE + 17 * seed % (LAST_UPDATE - FIRST_UPDATE)
     fault = f"{kind} at update {update}, seed {seed}"
     env = {VARIABLE: f"{kind}:{update}"}
-    run = runs.finish(command(corpus, output, seed=seed, **SETTINGS), env, script="sabotage")
+    run = runs.finish(command(corpus, output, seed=seed, **SETTINGS | settings), env, script="sabotage")
     if run.wait():
         return Outcome(fault, f"exit code {run.wait()}: {run.said.strip()[-200:]}")
     if not _decisions(output):
         return Outcome(fault, "the guard did not see it")
     loss, clean_loss = _loss(output), _loss(reference)
     excess = loss / clean_loss - 1.0
-    if not excess <= TOLERANCE:
+    if not excess <= tolerance:
         return Outcome(fault, f"loss {loss:.4f} instead of {clean_loss:.4f}, {excess:+.1%}")
     shutil.rmtree(output)
     return Outcome(fault)

@@ -10,7 +10,8 @@ from .. import Table
 from ..training_runs.goals import Goal
 from .encoder import pretraining
 from .scope import Report, Scope
-from .small_data import accuracies, classification, line
+from .scores import LAST, scores_of, summary
+from .small_data import classification, test_rows
 from .trial import Trial, TunedRow
 
 MAX_SEEDS = 3
@@ -27,9 +28,12 @@ WEIGHTS: dict[str, dict[str, Any]] = {
 
 def plan(scope: Scope) -> list[Trial]:
     encoder = pretraining(scope).product()
+    scored = {"validation_file": [test_rows(TASK)], **LAST}
     sweep = {at(rate): {"adapter": "lora", "learning_rate": rate} for rate in RATES}
     return [
-        classification(scope, encoder, part="adapters", task=TASK, contender=name, seed=seed, settings=settings)
+        classification(
+            scope, encoder, part="adapters", task=TASK, contender=name, seed=seed, settings={**scored, **settings}
+        )
         for name, settings in {**WEIGHTS, **sweep}.items()
         for seed in range(min(MAX_SEEDS, scope.seeds))
     ]
@@ -40,7 +44,7 @@ def at(rate: float) -> str:
 
 
 def report(rows: Sequence[TunedRow]) -> Report:
-    means = {name: statistics.fmean(scores) for name, scores in accuracies(rows).items()}
+    means = {name: statistics.fmean(scores) for name, scores in scores_of(rows, "eval_accuracy").items()}
     best = max((at(rate) for rate in RATES), key=means.__getitem__)
     goal = Goal(
         f"{TASK}: accuracy of {best}, the best of its sweep, / of its default", 1.02, [means[best] / means[LORA]]
@@ -51,16 +55,19 @@ def report(rows: Sequence[TunedRow]) -> Report:
             "weights": name,
             "learn": format_count(by_name[name][0].results["trained_parameters"]),
             "peak_MB": round(statistics.median(row.results["peak_memory_bytes"] for row in by_name[name]) / 1e6),
-            **{
-                key: value for key, value in line(name, by_name[name]).items() if key not in ("contender", "collapsed")
-            },
+            **summary(by_name[name], "eval_accuracy"),
         }
         for name in WEIGHTS
     ]
-    rates = [line(name, by_name[name]) for name in (LORA, *map(at, RATES))]
-    caption = f"{TASK}, the examples and the recipe of small_data"
+    rates = [
+        {"weights": name, **summary(by_name[name], "eval_accuracy")} for name in (LORA, *(at(rate) for rate in RATES))
+    ]
+    caption = f"{TASK}, the examples and the recipe of small_data, accuracy on the test rows"
     return Report(
         [goal],
         [Table(costs, f"{caption}: which weights learn"), Table(rates, f"{caption}: LoRA's rates, default first")],
-        ["peak_MB is that of the whole process where there is no GPU: the libraries are most of it."],
+        [
+            "Adapters: all learn from all examples of small_data, and the last weights are scored.",
+            "peak_MB is that of the whole process where there is no GPU: the libraries are most of it.",
+        ],
     )

@@ -91,7 +91,7 @@ def tokenizer_at(folder: Path) -> Any:
 def _load(kind: Any, checkpoint: Path) -> nn.Module:
     """Load a checkpoint or an adapter with its own; in full precision, so that all are measured alike."""
     transformers.logging.disable_progress_bar()
-    return kind.from_pretrained(checkpoint, torch_dtype=torch.float32).eval()
+    return kind.from_pretrained(checkpoint, dtype=torch.float32).eval()
 
 
 def _until(tokens: list[int], mark: int) -> list[int]:

@@ -1,6 +1,5 @@
 """Five hundred labelled texts: the recipe that the script chooses, against what run_glue.py does."""
 
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from .data import few_examples, sides
 from .encoder import MAX_LENGTH, pretraining, untrained
 from .ingredients import Ingredient, rows_file
 from .scope import Report, Scope
+from .scores import LAST, scores_of, spread, summary
 from .trial import Trial, TunedRow
 
 TASKS = ("TREC", "rt-polarity")
@@ -26,9 +26,7 @@ GLUE_SETTINGS: dict[str, Any] = {
     "warmup_steps": 0,
     "weight_decay": 0.0,
     "per_device_train_batch_size": 32,
-    "eval_strategy": "no",
-    "save_strategy": "no",
-    "load_best_model_at_end": False,
+    **LAST,
 }
 
 
@@ -36,24 +34,24 @@ def plan(scope: Scope) -> list[Trial]:
     encoder = pretraining(scope).product()
     trials = [pretraining(scope)]
     for task in TASKS:
-        test = rows_file(f"{task}-test.jsonl", sides(task)[1])
         for seed in range(scope.seeds):
             contenders: dict[str, dict[str, Any]] = {
                 RECIPE: {},
-                GLUE: {"validation_file": test, **GLUE_SETTINGS},  # so that it learns from all of its rows
+                # With rows to validate on it holds none out: it learns from all that it has.
+                GLUE: {"validation_file": [test_rows(task)], **GLUE_SETTINGS},
                 SCRATCH: {"model_name_or_path": untrained(encoder, seed)},
                 "recipe + aeda": {"text_augmentation": "aeda"},
                 "recipe + eda": {"text_augmentation": "eda"},
             }
             trials += [
-                classification(scope, encoder, part="small_data", task=task, contender=name, seed=seed, settings=given)
+                tested(scope, encoder, part="small_data", task=task, contender=name, seed=seed, settings=given)
                 for name, given in contenders.items()
             ]
     return trials
 
 
-def classification(scope: Scope, encoder: Ingredient, *, task: str, seed: int, settings: Any, **who: Any) -> Trial:
-    """Describe a run on a seed's examples, tested on rows that it does not see."""
+def tested(scope: Scope, encoder: Ingredient, *, task: str, **who: Any) -> Trial:
+    """Describe a run that is tested on rows that it does not see."""
     test = sides(task)[1]
 
     def inspect(output: Path) -> dict[str, float]:
@@ -61,6 +59,17 @@ def classification(scope: Scope, encoder: Ingredient, *, task: str, seed: int, s
 
         return test_scores(output, test, MAX_LENGTH)
 
+    return classification(
+        scope, encoder, task=task, inspect=inspect, inspects=f"test rows {test_rows(task).identity}", **who
+    )
+
+
+def test_rows(task: str) -> Ingredient:
+    return rows_file(f"{task}-test.jsonl", sides(task)[1])
+
+
+def classification(scope: Scope, encoder: Ingredient, *, task: str, seed: int, settings: Any, **who: Any) -> Trial:
+    """Describe a run on a seed's examples."""
     return scope.trial(
         task=task,
         seed=seed,
@@ -72,8 +81,6 @@ def classification(scope: Scope, encoder: Ingredient, *, task: str, seed: int, s
             "max_seq_length": MAX_LENGTH,
             **settings,
         },
-        inspect=inspect,
-        inspects=f"test rows {rows_file('', test).identity}",
         **who,
     )
 
@@ -83,7 +90,7 @@ def report(rows: Sequence[TunedRow]) -> Report:
     tables = []
     scores = {}
     for task in TASKS:
-        by_contender = accuracies([row for row in rows if row.task == task])
+        by_contender = scores_of([row for row in rows if row.task == task], "test_accuracy")
         recipe, glue, scratch = (by_contender[name] for name in (RECIPE, GLUE, SCRATCH))
         goals += [
             Floor(f"{task}: recipe - run_glue, points", 3.0, [100 * (a - b) for a, b in zip(recipe, glue)]),
@@ -111,27 +118,6 @@ def report(rows: Sequence[TunedRow]) -> Report:
     return Report(goals, tables, remarks, scores)
 
 
-def accuracies(rows: Sequence[TunedRow]) -> dict[str, list[float]]:
-    """Test accuracies by contender, in the order of seeds."""
-    found: dict[str, list[float]] = {}
-    for row in sorted(rows, key=lambda row: row.seed):
-        found.setdefault(row.contender, []).append(row.results["test_accuracy"])
-    return found
-
-
-def spread(values: Sequence[float]) -> float:
-    """Standard deviation of a sample; 0 where there is but one."""
-    return statistics.stdev(values) if len(values) > 1 else 0.0
-
-
 def line(contender: str, rows: Sequence[TunedRow]) -> dict[str, Any]:
-    scores = [row.results["test_accuracy"] for row in rows]
-    return {
-        "contender": contender,
-        "mean": f"{statistics.fmean(scores):.3f}",
-        "std": f"{spread(scores):.3f}",
-        "worst": f"{min(scores):.3f}",
-        "collapsed": sum(row.results["test_accuracy"] <= row.results["test_majority"] + COLLAPSED for row in rows),
-        "seeds": len(scores),
-        "seconds": round(statistics.median(row.wall_seconds for row in rows), 1),
-    }
+    collapsed = sum(row.results["test_accuracy"] <= row.results["test_majority"] + COLLAPSED for row in rows)
+    return {"contender": contender, **summary(rows, "test_accuracy"), "collapsed": collapsed}
