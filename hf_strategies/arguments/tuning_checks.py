@@ -63,6 +63,8 @@ def tuning_problems(values: dict[str, Value]) -> Iterator[str]:
             re.compile(pattern)
         except re.error as error:
             yield f"{values['freeze'].where}: {pattern!r} is no regular expression: {error}"
+    if get("regression") and get("task") != "text-classification":
+        yield f"{values['regression'].where}: regression is for text-classification, got task {get('task')}"
     if get("streaming"):
         yield f"{values['streaming'].where}: streaming is for pretraining: fine-tuning looks at all rows first"
 

@@ -23,6 +23,7 @@ class TaskArguments:
 
     task: str | None = setting(None, "What is to be learned; the checkpoint gets the head for it.")
     label_column: str = setting("label", "Column of the label, of the target text, or of a list of tags.")
+    regression: bool = setting(False, "Learn labels as numbers, also where all are whole (text-classification).")
     text_pair_column: str | None = setting(None, "Column of a second text, where rows are pairs.")
     image_column: str = setting("image", "Column of the image, in a data set.")
     max_target_length: int = setting(128, "Tokens of a target text at most (seq2seq).")

@@ -1,6 +1,5 @@
 """Pretraining, from arguments to a finished folder."""
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from hf_strategies.runs.results import closing_table, record_run, write_reports
 from hf_strategies.runs.script import outlast_first_signal
 from hf_strategies.runs.text import broken_records, data_facts, prepare, source_name
 from hf_strategies.runs.trainer import build_trainer, check_param_groups
-from hf_strategies.schedulers import SCHEDULERS, check_schedule
 from hf_strategies.training import StrategyTrainer
 
 PIPELINE_TAGS = {"causal": "text-generation", "masked": "fill-mask", "span": "text2text-generation"}
@@ -127,13 +125,8 @@ def announce_training(arguments: Arguments, args: TrainingArguments, text: Prepa
     block_size = text.validation.block_size
     say(f"batch     {startup.describe_batch(args, block_size)}")
     say(f"plan      {startup.describe_length(args, samples=samples, block_size=block_size)}")
-    scale = startup.run_scale(args, samples=samples, block_size=block_size)
-    warmup = arguments.training.get("warmup_steps") or 0
-    args.warmup_steps = scale.updates("warmup_steps", warmup, rounding=math.ceil)
+    startup.settle_schedule(arguments, args, startup.run_scale(args, samples=samples, block_size=block_size))
     say(f"strategy  {startup.describe_strategy(arguments, args)}")
-    strategy = arguments.strategy
-    if strategy.scheduler is not None:
-        check_schedule(SCHEDULERS[strategy.scheduler], scale, args.warmup_steps, strategy.scheduler_kwargs or {})
 
 
 def last_evaluation(trainer: StrategyTrainer) -> dict[str, float]:

@@ -25,12 +25,12 @@ from hf_strategies.runs import startup
 from hf_strategies.runs.asking import AskedModel, describe_fit
 from hf_strategies.runs.compared import read_compared
 from hf_strategies.runs.costs import describe_costs, fingerprint, peak_memory
-from hf_strategies.runs.finetuning import read_rows, task_settings
 from hf_strategies.runs.job import run_in_folder, say
 from hf_strategies.runs.language_model import check_trusted
 from hf_strategies.runs.output_folder import EVENTS, OutputFolder, write_results
 from hf_strategies.runs.process import build_training_arguments, settle_machine, use_all_cores
 from hf_strategies.runs.results import REPORT, hub_name, record_run
+from hf_strategies.runs.tuned_rows import read_rows, task_settings
 from hf_strategies.tasks.labels import SINGLE
 from hf_strategies.tasks.text_classification import TextClassification
 

@@ -78,7 +78,9 @@ def problem_of(label: Any) -> str:
     return ""
 
 
-def find_labels(train: Sequence[Any], validation: Sequence[Any], *, known: Sequence[str] = ()) -> Labels:
+def find_labels(
+    train: Sequence[Any], validation: Sequence[Any], *, known: Sequence[str] = (), regression: bool = False
+) -> Labels:
     """Find out what the labels of both sides are.
 
     Lists are several labels per row, numbers with a fraction a regression, all else one class per row. Classes are
@@ -88,9 +90,10 @@ def find_labels(train: Sequence[Any], validation: Sequence[Any], *, known: Seque
         train: Labels of the training rows.
         validation: Labels of the validation rows.
         known: Classes of the checkpoint's own head, in its order.
+        regression: Whether whole numbers are values too.
 
     Raises:
-        UserError: Kinds are mixed, or there is only one class.
+        UserError: Kinds are mixed, there is only one class, or a label of a regression is no number.
     """
     both = [*train, *validation]
     lists = [isinstance(label, list) for label in both]
@@ -101,14 +104,15 @@ def find_labels(train: Sequence[Any], validation: Sequence[Any], *, known: Seque
         only = f"got only {next(iter(learned))!r}" if learned else "got none"
         raise UserError(f"labels: expected two or more to learn from, {only}: nothing can be learned")
     found = learned | {name for label in validation for name in _names(label)}
-    if all(lists):
+    if all(lists) and not regression:
         return Labels(MULTI, _ordered(found, known))
     values = [_number(label) for label in both]
     if all(value is not None for value in values):
-        if not all(value.is_integer() for value in values if value is not None):
+        if regression or not all(value.is_integer() for value in values if value is not None):
             return Labels(REGRESSION, ("score",))
-    elif any(isinstance(label, float) and not label.is_integer() for label in both):
-        raise UserError("labels: some are numbers with a fraction, others texts; a regression needs numbers alone")
+    elif regression or any(isinstance(label, float) and not label.is_integer() for label in both):
+        wrong = next(label for label, value in zip(both, values) if value is None)
+        raise UserError(f"labels: a regression needs numbers alone, got {wrong!r} among them")
     return Labels(SINGLE, _ordered(found, known))
 
 

@@ -21,6 +21,7 @@ class TaskSettings:
         text_pair_column: Column of a second text, where rows are pairs.
         image_column: Column of the image.
         label_column: Column of the label, of the target text, or of the tags.
+        regression: Learn labels as numbers, also where all of them are whole.
         max_seq_length: Tokens per row at most; longer ones are cut, and counted.
         max_target_length: Tokens of a target text at most.
         prompt_template: Wording of a prompt, with the columns' names in braces; None takes the usual one.
@@ -32,6 +33,7 @@ class TaskSettings:
     text_pair_column: str | None = None
     image_column: str = "image"
     label_column: str = "label"
+    regression: bool = False
     max_seq_length: int = 256
     max_target_length: int = 128
     prompt_template: str | None = None

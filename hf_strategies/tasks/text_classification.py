@@ -63,7 +63,7 @@ class TextClassification:
 
     def settle(self, train: Sequence[Row], validation: Sequence[Row], known: Sequence[str]) -> list[str]:
         learned, held = ([row[self.settings.label_column] for row in rows] for rows in (train, validation))
-        self.labels = labels.find_labels(learned, held, known=known)
+        self.labels = labels.find_labels(learned, held, known=known, regression=self.settings.regression)
         if self.labels.kind == labels.REGRESSION:
             return []
         return [note for note in [labels.unseen(learned, held)] if note]

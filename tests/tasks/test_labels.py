@@ -27,6 +27,9 @@ def test_lists_are_several_labels_and_fractions_a_regression():
     assert several.encode(["c", "a"]) == [1.0, 0.0, 1.0]
     assert find_labels([0.5, 1.0], [2.0]).kind == REGRESSION
     assert find_labels([0.5, 1.0], [2.0]).encode("1.5") == 1.5
+    assert find_labels(["1", 5], [3], regression=True).kind == REGRESSION  # ratings
+    with pytest.raises(UserError, match="a regression needs numbers alone, got 'good' among them"):
+        find_labels([1, 2, "good"], [3], regression=True)
 
 
 def test_a_head_is_described_as_the_host_wants_it():

@@ -1,0 +1,102 @@
+"""The rows of a fine-tuning run: read, settled, and with what brings them into shape."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from transformers import TrainingArguments
+
+from hf_strategies.adapters import ADAPTERS
+from hf_strategies.arguments import Arguments
+from hf_strategies.data.labelled import Sides
+from hf_strategies.data.sources import DataSource
+from hf_strategies.errors import UserError
+from hf_strategies.runs.tuned_model import known_classes, load_processor, sequence_length
+from hf_strategies.tasks import TASKS
+from hf_strategies.tasks.task import Task, TaskSettings
+
+
+@dataclass
+class Job:
+    """A task with its rows and what brings them into shape.
+
+    Args:
+        task: Settled.
+        processor: Of the model.
+        sides: The rows.
+        notes: What their user should know.
+    """
+
+    task: Task
+    processor: Any
+    sides: Sides
+    notes: list[str]
+
+
+def prepare(arguments: Arguments, sides: Sides | None = None) -> Job:
+    """Read and settle the rows.
+
+    Args:
+        arguments: What was asked for.
+        sides: The rows, where they are already read.
+
+    Raises:
+        UserError: There are none, or nothing can be learned from them.
+    """
+    asked, data = arguments.task, arguments.data
+    build, settings = TASKS[str(asked.task)].build, task_settings(arguments)
+    task: Task = build(settings)
+    if not (data.train_file or data.dataset_name or task.embedded):
+        raise UserError(f"train_file: task {asked.task} needs data; name train_file or dataset_name")
+    processor = load_processor(arguments, task)
+    if task.text_fields or task.head == "causal":
+        task = build(replace(settings, max_seq_length=sequence_length(arguments, task.head, processor)))
+    sides = sides or read_rows(arguments, task, processor)
+    notes = task.settle(sides.train, sides.validation, known_classes(arguments, task))
+    if task.head == "causal" and asked.packing and not settings.packing:
+        notes = [
+            *notes,
+            f"packing: under adapter {arguments.weights.adapter} examples would see each other; each has its row",
+        ]
+    return Job(task, processor, sides, [*notes, *filter(None, [sides.broken])])
+
+
+def read_rows(arguments: Arguments, task: Task, processor: Any) -> Sides:
+    """Read the rows that were named, for a task that has not seen any yet.
+
+    Raises:
+        UserError: There are none, or they are not what the task needs.
+    """
+    data = arguments.data
+    train = DataSource(
+        files=tuple(data.train_file or ()),
+        dataset_name=data.dataset_name,
+        dataset_config_name=data.dataset_config_name,
+    )
+    return task.read(
+        train,
+        DataSource(files=tuple(data.validation_file)) if data.validation_file else None,
+        processor,
+        validation_share=data.validation_share,
+        max_broken_share=data.max_broken_share,
+        max_train_rows=data.max_train_samples,
+        max_eval_rows=data.max_eval_samples,
+        seed=int(arguments.training.get("data_seed", arguments.training.get("seed", TrainingArguments.seed))),
+    )
+
+
+def task_settings(arguments: Arguments) -> TaskSettings:
+    """Collect what the user says about rows."""
+    asked, data, adapter = arguments.task, arguments.data, arguments.weights.adapter
+    takes_positions = adapter is None or ADAPTERS[adapter].facts["adapts"] != "input"  # peft drops them otherwise
+    return TaskSettings(
+        text_column=data.text_column,
+        text_pair_column=asked.text_pair_column,
+        image_column=asked.image_column,
+        label_column=asked.label_column,
+        regression=asked.regression,
+        max_seq_length=data.max_seq_length or TaskSettings.max_seq_length,
+        max_target_length=asked.max_target_length,
+        prompt_template=asked.prompt_template,
+        packing=asked.packing and takes_positions,
+        image_size=asked.image_size,
+    )
