@@ -46,7 +46,7 @@ def test_a_head_is_described_as_the_host_wants_it():
         (["a", "a"], ["a"], "expected two or more to learn from, got only 'a'"),
         ([["a"], "b"], [], "some rows have a list of labels, others a single one"),
         ([["a"], ["b"]], ["b"], "some rows have a list of labels, others a single one"),
-        ([0.5, "high"], [], "some are numbers with a fraction, others texts"),
+        ([0.5, "high"], [], "a regression needs numbers alone, got 'high' among them"),
     ],
 )
 def test_labels_of_which_nothing_can_be_learned_are_refused(train, validation, said):
