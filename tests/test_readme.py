@@ -10,15 +10,15 @@ from transformers import TrainingArguments
 
 from hf_strategies.__main__ import list_shelves
 from hf_strategies.arguments import parse_arguments
-from hf_strategies.arguments.tuning_topics import FINETUNE, PRETRAIN
+from hf_strategies.arguments.tuning_topics import FINETUNE, PRETRAIN, SCORE
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
     (job, shlex.split(line.partition(f"scripts/{job}.py")[2], comments=True))
     for line in README.replace("\\\n", " ").splitlines()
-    for job in (PRETRAIN, FINETUNE)
-    if re.search(rf"(launch|8) scripts/{job}\.py", line)
+    for job in (PRETRAIN, FINETUNE, SCORE)
+    if re.search(rf"(launch|8|python) scripts/{job}\.py", line)
 ]
 
 
@@ -75,7 +75,7 @@ def test_the_settings_shown_for_fine_tuning_are_settings(tmp_path):
     assert read.regularization.averaging == "ema"
 
 
-@pytest.mark.parametrize("flags", re.findall(r"`(--[a-z_]+ [a-zA-Z0-9_.]+)`", README.partition("## In your own")[0]))
+@pytest.mark.parametrize("flags", re.findall(r"`(--[a-z_]+ [a-zA-Z0-9_.]+)`", README.partition("## Prompt, adapter")[0]))
 def test_every_flag_shown_for_fine_tuning_parses(flags):
     needed = ["--task", "text-classification", "--model_name_or_path", "bert-base-cased", "--adapter", "lora"]
     words = flags.split()
@@ -86,6 +86,7 @@ def test_every_flag_shown_for_fine_tuning_parses(flags):
 def test_there_are_commands_to_check():
     assert sum(job == PRETRAIN for job, _ in COMMANDS) >= 8
     assert sum(job == FINETUNE for job, _ in COMMANDS) == 5
+    assert sum(job == SCORE for job, _ in COMMANDS) == 1
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)#]+)\)", README))
