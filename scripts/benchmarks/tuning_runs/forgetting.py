@@ -15,7 +15,7 @@ from .trial import Trial, TunedRow
 NUM_PASSAGES, NUM_HELD_OUT = 500, 100
 NUM_STORIES, NUM_REPLAYED = 150, 150
 BEFORE, FULL, REPLAY, LORA = "before", "full", "full, with replay", "lora"
-FULL_RATE, LORA_RATE = 1e-3, 3e-3
+FULL_RATE = 1e-3
 
 
 def plan(scope: Scope) -> list[Trial]:
@@ -30,7 +30,7 @@ def plan(scope: Scope) -> list[Trial]:
         FULL: {"learning_rate": FULL_RATE},
         "full, a tenth of the rate": {"learning_rate": FULL_RATE / 10},
         REPLAY: {"learning_rate": FULL_RATE, "train_file": [learned, replayed]},
-        LORA: {"adapter": "lora", "learning_rate": LORA_RATE},
+        LORA: {"adapter": "lora", "learning_rate": FULL_RATE},
     }
 
     def measured(name: str) -> Any:

@@ -32,7 +32,7 @@ def plan(scope: Scope) -> list[Trial]:
                 "examples": NUM_EXAMPLES[kind],
                 "rounds": ROUNDS,
             },
-            seconds=120,
+            seconds=240,
         )
         for kind in AIMS
     ]
