@@ -58,6 +58,9 @@ def test_the_shelves_are_listed_as_they_are():
 def test_every_command_parses(job, words, tmp_path, monkeypatch):
     (tmp_path / "mine.yaml").write_text(fenced("yaml", "recipe: pretrain"))
     monkeypatch.chdir(tmp_path)
+    for run in words[words.index("--compare") + 1 :] if "--compare" in words else ():
+        (tmp_path / run).mkdir(parents=True)
+        (tmp_path / run / "all_results.json").write_text("{}")
     if "--cooldown_from" in words:
         checkpoint = tmp_path / words[words.index("--cooldown_from") + 1]
         checkpoint.mkdir(parents=True)

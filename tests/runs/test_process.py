@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hf_strategies.arguments import parse_arguments
-from hf_strategies.arguments.schedule_checks import METRICS
+from hf_strategies.arguments.objective_checks import METRICS
 from hf_strategies.distributed.precision import automatic_precision
 from hf_strategies.errors import UserError
 from hf_strategies.runs.process import build_training_arguments, settle_machine
