@@ -78,7 +78,10 @@ def test_the_settings_shown_for_fine_tuning_are_settings(tmp_path):
     assert read.regularization.averaging == "ema"
 
 
-@pytest.mark.parametrize("flags", re.findall(r"`(--[a-z_]+ [a-zA-Z0-9_.]+)`", README.partition("## Prompt, adapter")[0]))
+TUNING = README.partition("## Prompt, adapter")[0]
+
+
+@pytest.mark.parametrize("flags", re.findall(r"`(--[a-z_]+ [a-zA-Z0-9_.]+)`", TUNING))
 def test_every_flag_shown_for_fine_tuning_parses(flags):
     needed = ["--task", "text-classification", "--model_name_or_path", "bert-base-cased", "--adapter", "lora"]
     words = flags.split()

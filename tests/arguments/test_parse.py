@@ -212,6 +212,4 @@ def test_a_size_may_wait_for_the_recipe_that_brings_its_architecture():
     chosen = parse_arguments(words, description="", default_recipe="from_scratch", job=FINETUNE)
     assert (chosen.model.architecture, chosen.model.hidden_size) == ("vit", 64)
     with pytest.raises(UserError, match="hidden_size belongs to architecture"):  # nothing else is going to be chosen
-        parse_arguments(
-            ["full", *words], description="", default_recipe="finetune", job=FINETUNE, recipe_is_open=True
-        )
+        parse_arguments(["full", *words], description="", default_recipe="finetune", job=FINETUNE, recipe_is_open=True)
