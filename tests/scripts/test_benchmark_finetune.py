@@ -13,7 +13,7 @@ import pytest
 from hf_strategies.errors import UserError
 from hf_strategies.reports import format_table
 from scripts.benchmarks import Table
-from scripts.benchmarks.finetune import PARTS
+from scripts.benchmarks.finetune import PARTS, collect
 from scripts.benchmarks.training_runs.goals import Floor, Goal
 from scripts.benchmarks.training_runs.measure import device_name
 from scripts.benchmarks.training_runs.rows import KeptRows
@@ -311,3 +311,20 @@ def test_short_runs_end_after_so_many_updates_whatever_their_epochs():
     made = scope.trial(part="p", task="t", contender="c", seed=0, settings={"num_train_epochs": 3, "seed": 0})
     assert made.settings == {"seed": 0, "max_steps": 7}
     assert Scope(seeds=1).trial(part="p", task="t", contender="c", seed=0, settings={"a": 1}).settings == {"a": 1}
+
+
+def test_goals_of_all_parts_stand_in_one_table_and_scores_are_drawn(monkeypatch, tmp_path):
+    monkeypatch.setattr("scripts.benchmarks.training_runs.pictures.FOLDER", tmp_path)
+    scores = {task: {"recipe": [0.6, 0.62], "run_glue": [0.5, 0.4]} for task in small_data.TASKS}
+    reports = {
+        "small_data": Report([Floor("gain", 3.0, [4.0])], [Table([{"a": 1}])], ["one"], scores),
+        "images": Report(tables=[Table([{"b": 2}])], remarks=["two"]),
+        "packing": Report([Goal("difference", 1e-6, [0.0])]),
+    }
+    findings = collect(reports, condition="short")
+    assert [line["goal"] for line in findings.tables[0].rows] == ["gain", "difference"]
+    assert [list(table.rows[0]) for table in findings.tables[1:]] == [["a"], ["b"]]
+    assert (findings.remarks, findings.condition) == (["one", "two"], "short")
+    ((picture, caption),) = findings.pictures
+    assert (picture.stat().st_size > 10_000, caption) == (True, "small_data: accuracy by seed")
+    assert collect({"images": reports["images"]}, condition="").tables == [reports["images"].tables[0]]
