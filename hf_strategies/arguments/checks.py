@@ -79,6 +79,7 @@ RANGES: dict[str, Rule] = {
     "max_target_length": AT_LEAST_ONE,
     "image_size": AT_LEAST_ONE,
     "reinitialize_blocks": NOT_NEGATIVE,
+    "learning_rate_width": AT_LEAST_ONE,
     "num_seeds": AT_LEAST_ONE,
     "shots": (lambda shots: all(shot.isdecimal() for shot in shots), "whole numbers of at least 0"),
     "r_drop": POSITIVE,

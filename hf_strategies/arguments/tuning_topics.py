@@ -70,6 +70,9 @@ class WeightArguments:
     )
     freeze: list[str] | None = setting(None, "Regular expressions of parameters that stay as they are.")
     linear_probe: bool = setting(False, "Train the head alone.")
+    learning_rate_width: int | None = setting(
+        None, "Hidden size that learning_rate, written in the same place, is for; others change it in proportion."
+    )
     reinitialize_blocks: int = setting(0, "Blocks at the top that start anew, for few examples.")
 
 

@@ -25,10 +25,11 @@ from hf_strategies.runs.job import check_same_data, push, refuse_to_finish, run_
 from hf_strategies.runs.language_model import check_trusted
 from hf_strategies.runs.output_folder import OutputFolder, write_results
 from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
+from hf_strategies.runs.rate_by_width import settle_rate
 from hf_strategies.runs.recipe_choice import JobFacts, choose_recipe, too_little_data
 from hf_strategies.runs.results import closing_table, record_run, write_reports
 from hf_strategies.runs.script import outlast_first_signal
-from hf_strategies.runs.tuned_model import build_tuned_model, count_parameters
+from hf_strategies.runs.tuned_model import build_tuned_model, count_parameters, hidden_size
 from hf_strategies.runs.tuned_pictures import processor_of
 from hf_strategies.runs.tuned_predictions import report_predictions
 from hf_strategies.runs.tuned_rows import Job, prepare
@@ -69,7 +70,7 @@ def finetune(arguments: Arguments, stand_on: Callable[[str], Arguments] | None) 
         arguments = stand_on(name)
         job = prepare(arguments, job.sides)  # the recipe may have its own lengths
         job.notes += [f"recipe {name}: {why}", *filter(None, [too_little_data(facts)])]
-    arguments = settle_machine(settle_adapter(arguments))
+    arguments = settle_machine(settle_rate(settle_adapter(arguments), hidden_size(arguments, job.task)))
     check_metric(arguments, job.task)
     threads = use_all_cores() if arguments.training["use_cpu"] else None
     args = build_training_arguments(

@@ -119,6 +119,13 @@ def count_parameters(arguments: Arguments, task: Task) -> int:
         return create_model(checkpoint_config(arguments.model, task.head), head=task.head).num_parameters()
 
 
+def hidden_size(arguments: Arguments, task: Task) -> int | None:
+    """Return the checkpoint's width; None where none is named, or its config has no such number."""
+    if arguments.model.model_name_or_path is None:
+        return None
+    return getattr(checkpoint_config(arguments.model, task.head), "hidden_size", None)
+
+
 def known_classes(arguments: Arguments, task: Task) -> tuple[str, ...]:
     """Return the classes of the checkpoint's own head, by their numbers where they have no names; else none."""
     if arguments.model.model_name_or_path is None:
