@@ -11,16 +11,16 @@ HIGHEST_RATE = 1e-3  # of AdamW on a pretrained checkpoint, however narrow
 def settle_rate(arguments: Arguments, width: int | None) -> Arguments:
     """Change the learning rate in inverse proportion to the width, where it comes with the one it is for.
 
-    That is how Adam's best rate moves (Yang et al. 2022, https://arxiv.org/abs/2203.03466); the small BERTs are
-    fine-tuned at up to 3e-4 (Turc et al. 2019, https://arxiv.org/abs/1908.08962), the base one at 5e-5. A rate that was
-    written elsewhere than `learning_rate_width` stays.
+    That is how Adam's best rate moves (Yang et al. 2022, https://arxiv.org/abs/2203.03466). Small BERTs are fine-tuned
+    at up to 3e-4 (Turc et al. 2019, https://arxiv.org/abs/1908.08962), the base one at 5e-5. A rate that was written
+    elsewhere than `learning_rate_width` stays.
 
     Args:
         arguments: Of the run.
         width: The checkpoint's hidden size; None where it has none, or is trained from scratch.
     """
     found, rate = arguments.values.get("learning_rate_width"), arguments.values.get("learning_rate")
-    if found is None or rate is None or width is None or width == found.value:
+    if found is None or found.value is None or rate is None or width in (None, found.value):
         return arguments
     if _file(found.where) != _file(rate.where):
         return arguments
