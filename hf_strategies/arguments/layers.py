@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from hf_strategies.arguments.settings import NumberLoader, Setting, convert
+from hf_strategies.arguments.tuning_topics import jobs_with
 from hf_strategies.errors import UserError, did_you_mean
 
 # What earlier versions of transformers or its example scripts had.
@@ -148,6 +149,9 @@ def unknown_setting(name: str, settings: dict[str, Setting]) -> str:
     """Say that there is no such setting, and what to write instead."""
     if name in RETIRED:
         return f"{name} is no setting: {RETIRED[name]}"
+    if jobs := jobs_with(name):
+        scripts = " and ".join(f"scripts/{job}.py" for job in jobs)
+        return f"{name} is a setting of {scripts}, not of this job"
     return f"unknown setting {name!r}{did_you_mean(name, settings)}"
 
 

@@ -33,7 +33,7 @@ def resolved_settings(arguments: Arguments) -> dict[str, Any]:
             {
                 name: value
                 for name, value in asdict(topic).items()
-                if takes(arguments.job, name) and not is_replaced(name, value, arguments.values)
+                if takes(arguments.job, name, arguments.task.task) and not is_replaced(name, value, arguments.values)
             }
         )
     return {**ours, **{name: value for name, value in arguments.training.items() if name not in SECRET}}

@@ -8,10 +8,13 @@ from typing import Any
 from hf_strategies.adapters import ADAPTERS, check_adapter_settings, check_quantization
 from hf_strategies.arguments.merging import Value
 from hf_strategies.arguments.schedule_checks import metric_problems, refused
+from hf_strategies.arguments.tuning_topics import TASKS_WITH, AugmentationArguments
+from hf_strategies.augmentation import TEXT_AUGMENTATIONS
 from hf_strategies.augmentation.image_spec import parse_image_spec
-from hf_strategies.augmentation.text import parse_text_spec
+from hf_strategies.augmentation.text import needs_of, parse_text_spec
 from hf_strategies.callbacks import AVERAGES
 from hf_strategies.callbacks.average_settings import check_average_settings
+from hf_strategies.errors import UserError
 from hf_strategies.metrics import METRICS
 from hf_strategies.objectives import OBJECTIVES, check_objective_settings
 from hf_strategies.ranges import AT_LEAST_ONE
@@ -24,6 +27,7 @@ CHOICES: tuple[tuple[str, Any, str, Callable[[str, dict[str, Any]], None]], ...]
     ("averaging", AVERAGES, "averaging_kwargs", check_average_settings),
 )
 IN_TURN = "in_turn"  # of balanced_sampling
+SUPPLIES = {"synonyms": "synonyms", "back_translation": "paraphrases"}  # what augmentations need of those settings
 NEEDS = {"merge_adapter": "adapter", "early_stopping_min_gain": "early_stopping_patience"}
 
 
@@ -44,8 +48,7 @@ def tuning_problems(values: dict[str, Value]) -> Iterator[str]:
     for name, needed in NEEDS.items():
         if get(name) and not get(needed):
             yield f"{values[name].where}: {name} belongs to {needed}, which this run does not set"
-    if get("text_augmentation"):
-        yield from refused(values["text_augmentation"], lambda: parse_text_spec(as_steps(get("text_augmentation"))))
+    yield from _text_augmentation_problems(values)
     if get("image_augmentation"):
         yield from refused(values["image_augmentation"], lambda: parse_image_spec(as_steps(get("image_augmentation"))))
     if (mix := as_steps(get("image_mix"))) is not None:
@@ -63,10 +66,25 @@ def tuning_problems(values: dict[str, Value]) -> Iterator[str]:
             re.compile(pattern)
         except re.error as error:
             yield f"{values['freeze'].where}: {pattern!r} is no regular expression: {error}"
-    if get("regression") and get("task") != "text-classification":
-        yield f"{values['regression'].where}: regression is for text-classification, got task {get('task')}"
-    if get("streaming"):
-        yield f"{values['streaming'].where}: streaming is for pretraining: fine-tuning looks at all rows first"
+    for name, tasks in TASKS_WITH.items():
+        if get(name) and get("task") in TASKS and get("task") not in tasks:
+            yield f"{values[name].where}: {name} is for {', '.join(tasks)}, got task {get('task')}"
+
+
+def _text_augmentation_problems(values: dict[str, Value]) -> Iterator[str]:
+    asked = values.get("text_augmentation")
+    needs: set[str] = set()
+    if asked is not None and asked.value:
+        try:
+            needs = needs_of(parse_text_spec(as_steps(asked.value)))
+        except UserError as error:
+            yield f"{asked.where}: {error}"
+            return
+    for name, need in SUPPLIES.items():
+        if (given := values.get(name)) and given.value != getattr(AugmentationArguments, name) and need not in needs:
+            fitting = [entry.name for entry in TEXT_AUGMENTATIONS if entry.facts["needs"] == need]
+            said = f"{name} belongs to text_augmentation {' or '.join(fitting)}, which this run does not set"
+            yield f"{given.where}: {said}"
 
 
 def as_steps(written: dict[str, Any] | str | None) -> list[Any] | None:

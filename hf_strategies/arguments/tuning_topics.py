@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from hf_strategies.arguments.prompting_topics import SCORED, PromptingArguments
@@ -120,6 +120,45 @@ JOB_TOPICS: dict[str, tuple[type, ...]] = {
 }
 
 
-def takes(job: str, name: str) -> bool:
-    """Tell whether a job has a use for a setting of its topics, or of the host's."""
-    return job != SCORE or name in SCORED
+# Of the topics that fine-tuning shares with pretraining, what it has no use for.
+PRETRAINING_ALONE = frozenset({
+    "tokenizer", "vocab_size", "objective", "objective_kwargs", "streaming", "isolate_documents",
+    "preprocessing_num_workers", "cooldown_from", "cooldown_steps", "cooldown_shape",
+})  # fmt: skip
+
+# Settings of fine-tuning that only some tasks have a use for.
+TASKS_WITH = {
+    "text_column": ("text-classification", "token-classification", "seq2seq"),
+    "label_column": ("text-classification", "token-classification", "seq2seq", "image-classification"),
+    "text_pair_column": ("text-classification",),
+    "regression": ("text-classification",),
+    "max_target_length": ("seq2seq",),
+    "prompt_template": ("causal-lm",),
+    "packing": ("causal-lm",),
+    "image_column": ("image-classification",),
+    "image_size": ("image-classification", "clip-classification"),
+}
+
+
+def takes(job: str, name: str, task: str | None = None) -> bool:
+    """Tell whether a job has a use for a setting of its topics, or of the host's.
+
+    Args:
+        job: A key of `JOB_TOPICS`.
+        name: Of the setting.
+        task: What is fine-tuned to; None for whichever.
+    """
+    if job == SCORE:
+        return name in SCORED
+    if job == FINETUNE:
+        return name not in PRETRAINING_ALONE and (task is None or task in TASKS_WITH.get(name, (task,)))
+    return True
+
+
+def jobs_with(name: str) -> list[str]:
+    """List the jobs that have a setting of this name among their own."""
+    return [
+        job
+        for job, topics in JOB_TOPICS.items()
+        if takes(job, name) and any(item.name == name for topic in topics for item in fields(topic))
+    ]

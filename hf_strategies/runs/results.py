@@ -31,7 +31,7 @@ def setting_rows(arguments: Arguments) -> list[SettingRow]:
         ((topic.__doc__ or "").rstrip("."), item.name, getattr(topic, item.name))
         for topic in arguments.topics
         for item in fields(topic)
-        if takes(arguments.job, item.name)
+        if takes(arguments.job, item.name, arguments.task.task)
     ]
     named = {name for _, name, _ in ours}
     host = [(HOST_TOPIC, name, value) for name, value in arguments.training.items() if name not in named]

@@ -26,7 +26,7 @@ def test_the_words_of_a_recipe_are_replaced_not_added_to():
     ("argv", "complaint"),
     [
         (["--learning_rate", "1e-3"], "--learning_rate: unknown setting 'learning_rate'"),  # nothing learns
-        (["--streaming"], "--streaming: unknown setting 'streaming'"),
+        (["--streaming"], "--streaming: streaming is a setting of scripts/pretrain.py, not of this job"),
         (["--shots", "0", "-1"], "--shots: shots must be whole numbers of at least 0, got ['0', '-1']"),
         (["--num_seeds", "0"], "--num_seeds: num_seeds must be at least 1, got 0"),
         (["--label_words", "0=no,1=perhaps"], "--label_words: the word of 0 was read as False: quote it, 0='yes'"),
