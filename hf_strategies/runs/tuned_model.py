@@ -187,7 +187,10 @@ def build_tuned_model(
     if not any(name.startswith(f"{head}.") for name in new for head in head_names(model)):
         notes += renew_head(model, task, known_classes(arguments, task), made_for)
     if weights.reinitialize_blocks:
-        notes += [f"made anew: {name}" for name in reinitialize_top_blocks(model, weights.reinitialize_blocks)]
+        drawn = reinitialize_top_blocks(model, weights.reinitialize_blocks)
+        notes += [f"made anew: {name}" for name in drawn]
+        parts = tuple(f"{name}." for name in drawn)
+        new = [*new, *(name for name, _ in model.named_parameters() if name.startswith(parts))]
     if weights.adapter is not None:
         adapted = create_adapter(
             weights.adapter,
@@ -199,7 +202,7 @@ def build_tuned_model(
         )
         return TunedModel(adapted, notes)
     if weights.linear_probe:
-        notes.append(f"frozen: all but {', '.join(linear_probe(model))}")
+        notes.append(f"frozen: all but {', '.join(linear_probe(model, new))}")
     if weights.freeze:
         notes.append(f"frozen: {len(freeze(model, weights.freeze))} tensors")
     return TunedModel(model, notes)

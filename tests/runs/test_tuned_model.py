@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import transformers
+from peft import PeftModel
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, TrainingArguments
 
 from hf_strategies.arguments import parse_arguments
@@ -117,6 +118,27 @@ def test_an_adapter_trains_beside_the_head(classifier):
     trained = {name for name, param in tuned.model.named_parameters() if param.requires_grad}
     assert all("lora_" in name or "classifier" in name for name in trained)
     assert any("lora_B" in name for name in trained)
+
+
+@pytest.mark.parametrize("adapter", ["lora", "ia3", "prompt_tuning"])
+def test_blocks_that_start_anew_are_trained_and_saved_with_an_adapter(classifier, tmp_path, adapter):
+    checkpoint = classifier("a", "b")
+    tuned = built(checkpoint, "a", "b", flags=["--adapter", adapter, "--reinitialize_blocks", "1"]).model
+    top = [param for name, param in tuned.named_parameters() if "layer.1." in name and "original_module" not in name]
+    assert all(param.requires_grad for param in top)
+    tuned.save_pretrained(tmp_path / "adapter")
+    base = AutoModelForSequenceClassification.from_pretrained(checkpoint)
+    loaded = PeftModel.from_pretrained(base, str(tmp_path / "adapter"))
+    tokens = torch.arange(24).view(2, 12)
+    with torch.no_grad():
+        expected, got = (model.eval()(input_ids=tokens).logits for model in (tuned, loaded))
+    torch.testing.assert_close(got, expected)
+
+
+def test_a_probe_trains_what_no_checkpoint_gave_besides_the_head(text_checkpoint):
+    tuned = built(text_checkpoint("bert"), "a", "b", flags=["--linear_probe"])  # pretrained without a pooler
+    trained = {name for name, param in tuned.model.named_parameters() if param.requires_grad}
+    assert trained == HEAD | {"bert.pooler.dense.weight", "bert.pooler.dense.bias"}
 
 
 def test_a_row_is_as_long_as_the_checkpoint_has_positions_for(text_checkpoint):
