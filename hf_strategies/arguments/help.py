@@ -23,7 +23,7 @@ LISTED = {  # below the setting that takes their names
 INTRODUCTION = """\
 The first word may name a recipe ({recipes}; default: {default}) or a YAML file of settings, which may name the
 recipe it stands on (recipe: NAME). Flags override the file, the file overrides the recipe. Flags and YAML use the
-same names. --debug shows the traceback of an error."""
+same names. In brackets stands what {default} sets, or else the default. --debug shows the traceback of an error."""
 
 
 def help_text(description: str, settings: dict[str, Setting], *, recipes: Sequence[str], default_recipe: str) -> str:
@@ -51,6 +51,8 @@ def _describe(listed: Iterable[Setting], width: int) -> Iterable[str]:
         yield from textwrap.wrap(setting.help, width, initial_indent=" " * 6, subsequent_indent=" " * 6)
         if setting.name in LISTED:
             for entry in LISTED[setting.name]:
+                if setting.choices and entry.name not in setting.choices:
+                    continue
                 yield " " * 8 + textwrap.shorten(f"{entry.name}: {entry.summary}", width - 8, placeholder=" ...")
 
 
@@ -69,4 +71,6 @@ def _placeholder(setting: Setting) -> str:
 
 
 def _shown(default: object) -> str:
-    return str(default).lower() if isinstance(default, bool) else str(default)
+    if isinstance(default, list):
+        return " ".join(default)
+    return str(default).lower() if isinstance(default, bool) else str(default).replace("\n", "\\n")

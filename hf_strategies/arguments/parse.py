@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,11 @@ from hf_strategies.arguments.topics import (
     StrategyArguments,
 )
 from hf_strategies.arguments.tuning_topics import (
+    HELP,
     JOB_TOPICS,
     PRETRAIN,
+    SCORE,
+    SCORED_TASK,
     AugmentationArguments,
     RegularizationArguments,
     TaskArguments,
@@ -85,8 +88,11 @@ class Arguments:
 
 def all_settings(job: str = PRETRAIN) -> dict[str, Setting]:
     """Every setting of a job by name: ours, then the host's."""
-    listed = [setting for topic in JOB_TOPICS[job] for setting in settings_of(topic)] + list(host_settings())
-    return {setting.name: setting for setting in listed if takes(job, setting.name)}
+    ours = [setting for topic in JOB_TOPICS[job] for setting in settings_of(topic)]
+    own = [replace(setting, help=HELP[job].get(setting.name, setting.help)) for setting in ours]
+    if job == SCORE:
+        own = [replace(setting, choices=(SCORED_TASK,)) if setting.name == "task" else setting for setting in own]
+    return {setting.name: setting for setting in (*own, *host_settings()) if takes(job, setting.name)}
 
 
 def parse_arguments(
@@ -113,7 +119,9 @@ def parse_arguments(
     argv = list(sys.argv[1:] if argv is None else argv)
     settings = all_settings(job)
     if "--help" in argv or "-h" in argv:
-        print(help_text(description, settings, recipes=recipe_names(job), default_recipe=default_recipe))
+        there, _ = merge(_shipped_layers(default_recipe, job), settings, [])
+        shown = {**settings, **{name: replace(settings[name], default=there[name].value) for name in there}}
+        print(help_text(description, shown, recipes=recipe_names(job), default_recipe=default_recipe))
         raise SystemExit(0)
 
     problems: list[str] = []

@@ -6,7 +6,6 @@ from typing import Any
 
 from hf_strategies.arguments.merging import Value
 
-TASK = "text-classification"
 FINISHED = "all_results.json"
 
 
@@ -16,8 +15,6 @@ def prompting_problems(values: dict[str, Value]) -> Iterator[str]:
     def get(name: str) -> Any:
         return values[name].value if name in values else None
 
-    if get("task") not in (None, TASK):
-        yield f"{values['task'].where}: prompts are scored on {TASK}, where words stand for classes; got {get('task')}"
     if not get("prompt_template"):
         yield "prompt_template: name the wording of a prompt, such as '{text} Answer:'"
     for name, word in (get("label_words") or {}).items():

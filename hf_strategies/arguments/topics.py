@@ -49,7 +49,8 @@ class DataArguments:
     """Data."""
 
     train_file: list[str] | None = setting(
-        None, "Files, globs or folders: txt, jsonl, csv, parquet (also .gz, .zst), or source files, one document each."
+        None,
+        "Files, globs or folders: txt, json, jsonl, csv, tsv, parquet (also .gz, .zst), or source, one document each.",
     )
     validation_file: list[str] | None = setting(None, "The same for validation; without it, a share is held out.")
     dataset_name: str | None = setting(None, "A data set's Hub name, or its local folder.")

@@ -120,6 +120,43 @@ JOB_TOPICS: dict[str, tuple[type, ...]] = {
 }
 
 
+# What settings that jobs share say in `--help`, where that is something else than for pretraining.
+ROWS = {
+    "max_broken_share": "Stop when more than this share of the rows is broken.",
+    "validation_file": "The same for validation; without it, a split of the data set, or a share that is held out.",
+    "validation_share": "Share of rows held out, by hash, where nothing else is for validation: more data move none.",
+}
+HELP: dict[str, dict[str, str]] = {
+    PRETRAIN: {},
+    FINETUNE: {
+        **ROWS,
+        "architecture": "Train this architecture from scratch (vit, on images); sizes left out are its own.",
+        "model_name_or_path": "Fine-tune this checkpoint: a Hub name or a folder.",
+        "tokenizer_name": "Use this tokenizer, not the checkpoint's own: a Hub name or a folder.",
+        "train_file": "Files or globs: json, jsonl, csv, tsv, parquet (also .gz, .zst), or lines of label and text; "
+        "images: a folder or zip of a folder for each class, or parquet; clips: npz.",
+        "max_train_samples": "Train on this many rows at most, drawn at random.",
+        "max_eval_samples": "Evaluate on this many rows at most, drawn at random.",
+        "max_seq_length": "Tokens of a text at most (default: 256, or the checkpoint's positions if fewer).",
+        "num_completions": "Held-out rows to answer before and after training (seq2seq, causal-lm); 0 for none.",
+        "max_new_tokens": "Length of those answers, in tokens.",
+        "allow_change": 'Settings that may differ from those of the run that is resumed ("data": its rows).',
+    },
+    SCORE: {
+        **ROWS,
+        "task": "What is asked for: a class, for which a word stands.",
+        "label_column": "Column of the class.",
+        "prompt_template": "Wording of a prompt, with the columns' names in braces; a class's word is put behind it.",
+        "model_name_or_path": "Ask this checkpoint: a Hub name or a folder.",
+        "tokenizer_name": "Use this tokenizer, not the checkpoint's own: a Hub name or a folder.",
+        "train_file": "Files or globs: json, jsonl, csv, tsv, parquet (also .gz, .zst), or lines of label and text.",
+        "max_train_samples": "Draw demonstrations from this many rows at most.",
+        "max_eval_samples": "Ask about this many rows at most, drawn at random.",
+        "max_seq_length": "Tokens of a prompt at most (default: the checkpoint's positions).",
+    },
+}
+SCORED_TASK = "text-classification"  # alone
+
 # Of the topics that fine-tuning shares with pretraining, what it has no use for.
 PRETRAINING_ALONE = frozenset({
     "tokenizer", "vocab_size", "objective", "objective_kwargs", "streaming", "isolate_documents",

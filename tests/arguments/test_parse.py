@@ -6,7 +6,7 @@ import pytest
 
 from hf_strategies.arguments import parse_arguments
 from hf_strategies.arguments.layers import find_recipe, recipe_names
-from hf_strategies.arguments.tuning_topics import FINETUNE, JOB_TOPICS, PRETRAIN
+from hf_strategies.arguments.tuning_topics import FINETUNE, JOB_TOPICS, PRETRAIN, SCORE
 from hf_strategies.errors import UserError
 from hf_strategies.optimizers import OPTIMIZERS
 
@@ -202,6 +202,20 @@ def test_help_of_fine_tuning_lists_what_can_be_named(capsys):
     for name in ("seq2seq: ", "lora: ", "nf4: ", "aeda: ", "trivial_augment: ", "cutmix: ", "focal: ", "ema: "):
         assert f"        {name}" in text, name
     assert max(map(len, text.splitlines())) <= 119
+
+
+@pytest.mark.parametrize("job", [FINETUNE, SCORE])
+def test_help_of_other_jobs_is_not_pretrainings(job, capsys):
+    with pytest.raises(SystemExit):
+        parse_arguments(["--help"], description="", default_recipe=job, job=job)
+    text = " ".join(capsys.readouterr().out.split())
+    for word in ("block at most", "blocks at most", "Tokens per block", "Continue this checkpoint", "document"):
+        assert word not in text
+    for setting in ("--objective", "--isolate_documents", "--streaming", "--tokenizer "):
+        assert setting not in text
+    assert "--validation_share X [0.2]" in text  # as their recipes have it
+    assert ("seq2seq: " in text) == (job == FINETUNE)
+    assert ("--shots TEXT ... [0 4]" in text) == (job == SCORE)
 
 
 def test_a_size_may_wait_for_the_recipe_that_brings_its_architecture():

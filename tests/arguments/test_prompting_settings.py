@@ -30,7 +30,7 @@ def test_the_words_of_a_recipe_are_replaced_not_added_to():
         (["--shots", "0", "-1"], "--shots: shots must be whole numbers of at least 0, got ['0', '-1']"),
         (["--num_seeds", "0"], "--num_seeds: num_seeds must be at least 1, got 0"),
         (["--label_words", "0=no,1=perhaps"], "--label_words: the word of 0 was read as False: quote it, 0='yes'"),
-        (["--task", "seq2seq"], "prompts are scored on text-classification, where words stand for classes"),
+        (["--task", "seq2seq"], "--task: task: expected one of text-classification, got 'seq2seq'"),
         (["--compare", "/nowhere"], "--compare: /nowhere holds no finished run (all_results.json is not there)"),
         (["lora"], "lora is a recipe of scripts/finetune.py, not of this job"),
     ],
