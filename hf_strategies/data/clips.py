@@ -2,8 +2,8 @@
 
 import hashlib
 import zipfile
-from collections.abc import Callable
-from operator import itemgetter
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ def read_clip_sides(
     validation: DataSource | None,
     *,
     problem: Callable[[Any], str],
+    classes: Callable[[Sequence[Any]], Sequence[str | None]],
     max_broken_share: float,
     **limits: Any,
 ) -> Sides:
@@ -32,6 +33,7 @@ def read_clip_sides(
         train: Files to train on.
         validation: Files to validate on; None holds a share of the others out.
         problem: Says what is wrong with a label, in a few words; nothing where it is good.
+        classes: Names the classes of labels, of each of which some clips are held out.
         max_broken_share: As of `labelled.read_sides`, like all the others.
 
     Returns:
@@ -50,7 +52,11 @@ def read_clip_sides(
     if len(shapes) > 1:
         shown = ", ".join(map(str, sorted(shapes)[:3]))
         raise UserError(f"clips must all have one shape [channels, frames, height, width], got {shown}")
-    return split_sides(found, own, broken, key=content_of, label=itemgetter("label"), **limits)
+
+    def classes_of(rows: Sequence[Row]) -> Sequence[str | None]:
+        return classes([row["label"] for row in rows])
+
+    return split_sides(found, own, broken, key=content_of, classes=classes_of, **limits)
 
 
 def content_of(row: Row) -> str:
@@ -75,18 +81,22 @@ def _read(source: DataSource, problem: Callable[[Any], str], broken: BrokenRecor
 
 def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Load both arrays of a file, and see that they are what they should be."""
+    if not zipfile.is_zipfile(path):
+        raise UserError(
+            f"{path}: expected a .npz archive of two arrays ({CLIPS}, {LABELS}), got another file, or a cut one"
+        )
     try:
         with np.load(path, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise UserError(f"{path}: expected an archive of two arrays ({CLIPS}, {LABELS}), got one array")
             for name in (CLIPS, LABELS):
                 if name not in archive.files:
                     guess = did_you_mean(name, archive.files)
                     raise UserError(f"{path}: no array {name!r}{guess} (arrays: {', '.join(archive.files) or 'none'})")
             clips, labels = archive[CLIPS], archive[LABELS]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, UserError):
-            raise
+    except UserError:
+        raise
+    except ValueError as error:  # numpy's words are advice on pickles
+        raise UserError(f"{path}: {CLIPS} and {LABELS} must be arrays of numbers, and are not, or damaged") from error
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: no .npz archive of numbers: {first_line(error)}") from error
     if clips.ndim != 5 or 0 in clips.shape:
         raise UserError(f"{path}: {CLIPS} must be {SHAPE}, none of them 0, got {list(clips.shape)}")

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -98,6 +97,7 @@ def read_image_sides(
     *,
     columns: tuple[str, str],
     problem: Callable[[Any], str],
+    classes: Callable[[Sequence[Any]], Sequence[str | None]],
     size: int | None,
     num_channels: int | None,
     validation_share: float,
@@ -113,6 +113,7 @@ def read_image_sides(
         validation: The same, to validate on; None takes the side of that name where there is one.
         columns: Of the image and of the label, in a data set or parquet.
         problem: Says what is wrong with a label, in a few words; nothing where it is good.
+        classes: Names the classes of labels, of each of which some images are held out.
         size: As of `decode`, like `num_channels`.
         num_channels: 1 for grey, 3 for colours; None takes grey where all images are.
         validation_share: As of `labelled.read_sides`, like all that follow.
@@ -140,7 +141,7 @@ def read_image_sides(
         own_validation,
         broken,
         key=content_of,
-        label=itemgetter("label"),
+        classes=lambda rows: classes([row["label"] for row in rows]),
         validation_share=validation_share,
         max_train_rows=max_train_rows,
         max_eval_rows=max_eval_rows,

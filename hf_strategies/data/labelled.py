@@ -29,13 +29,14 @@ class Columns:
             has no columns but lines is read for two of them, a text and its label.
         problem: Says what is wrong with a row, in a few words; nothing where it is good.
         key: The content by which a row is held out or not: copies of it stay on one side.
-        label: The label of a row, where rows are held out of every class.
+        classes: Names the class of each row, or None of a row that has not just one, where rows are held out of every
+            class.
     """
 
     names: tuple[tuple[str, ...], ...]
     problem: Callable[[Row], str]
     key: Callable[[Row], str]
-    label: Callable[[Row], Any] | None = None
+    classes: Callable[[Sequence[Row]], Sequence[str | None]] | None = None
 
     def among(self, found: Sequence[str], source: str) -> list[str]:
         """Choose the columns of a source.
@@ -109,7 +110,7 @@ def read_sides(
         own_validation,
         broken,
         key=columns.key,
-        label=columns.label,
+        classes=columns.classes,
         validation_share=validation_share,
         max_train_rows=max_train_rows,
         max_eval_rows=max_eval_rows,
@@ -123,7 +124,7 @@ def split_sides(
     broken: BrokenRecords,
     *,
     key: Callable[[Row], str],
-    label: Callable[[Row], Any] | None,
+    classes: Callable[[Sequence[Row]], Sequence[str | None]] | None,
     validation_share: float,
     max_train_rows: int | None,
     max_eval_rows: int | None,
@@ -135,7 +136,7 @@ def split_sides(
         found: Rows to train on.
         own_validation: Where rows to validate on come from, and those rows; None holds out a share of `found`.
         broken: What was skipped.
-        key: As of `Columns`, like `label`.
+        key: As of `Columns`, like `classes`.
         validation_share: As of `read_sides`, like all that follow.
 
     Raises:
@@ -145,9 +146,15 @@ def split_sides(
     if own_validation is not None:
         held_out, held = own_validation
     else:
-        held_out = f"{validation_share:.0%} of the rows, by hash"
-        classes = [None if label is None else _class_of(label(row)) for row in found]
-        is_held = hold_out([key(row) for row in found], validation_share, classes)
+        contents = [key(row) for row in found]
+        is_held = hold_out(contents, validation_share, [None] * len(found) if classes is None else classes(found))
+        held_out = _share_in_words(is_held, validation_share)
+        if found and len(set(is_held)) == 1:
+            side, distinct = "train" if is_held[0] else "validate", len(set(contents))
+            raise UserError(
+                f"validation_share: {validation_share:g} leaves no rows to {side} on, of {len(found):,} with "
+                f"{distinct:,} different content{'s' * (distinct > 1)} (copies stay together)"
+            )
         held = [row for row, holds in zip(found, is_held) if holds]
         found = [row for row, holds in zip(found, is_held) if not holds]
     trained_on, held = choose(found, max_train_rows, seed), choose(held, max_eval_rows, seed)
@@ -161,9 +168,10 @@ def split_sides(
     return Sides(trained_on, held, held_out, broken.summary(), identity_of(trained_on, held), identity_of(held))
 
 
-def _class_of(label: Any) -> str | None:
-    """Return the name of a row's class; None of several labels, and of a number with a fraction."""
-    return str(label).strip() if isinstance(label, str | int) else None
+def _share_in_words(is_held: Sequence[bool], asked: float) -> str:
+    """Say which share of the rows is held out; few rows, copies and rare classes move it from the one asked for."""
+    shares = [f"{share:.0%}" for share in (sum(is_held) / max(len(is_held), 1), asked)]
+    return f"{shares[0]} of the rows, by hash" + (f"; {shares[1]} asked for" if shares[0] != shares[1] else "")
 
 
 def _written(row: Row) -> str:

@@ -62,7 +62,7 @@ class ClipClassification:
         self.labels = labels.Labels(labels.SINGLE, ())
 
     def read(self, train: DataSource, validation: DataSource | None, processor: Any, **limits: Any) -> Sides:
-        return read_clip_sides(train, validation, problem=labels.problem_of, **limits)
+        return read_clip_sides(train, validation, problem=labels.problem_of, classes=labels.classes_of, **limits)
 
     def settle(self, train: Sequence[Row], validation: Sequence[Row], known: Sequence[str]) -> list[str]:
         learned, held = ([row["label"] for row in rows] for rows in (train, validation))

@@ -108,6 +108,7 @@ class ImageClassification:
             validation,
             columns=columns,
             problem=labels.problem_of,
+            classes=labels.classes_of,
             size=processor.size,
             num_channels=processor.num_channels,
             **limits,

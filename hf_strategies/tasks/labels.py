@@ -100,20 +100,34 @@ def find_labels(
     if any(lists) and not all(lists):
         raise UserError("labels: some rows have a list of labels, others a single one; write all of them as lists")
     learned = {name for label in train for name in _names(label)}
+    found = learned | {name for label in validation for name in _names(label)}
     if len(learned) < (1 if all(lists) else 2):
         only = f"got only {next(iter(learned))!r}" if learned else "got none"
-        raise UserError(f"labels: expected two or more to learn from, {only}: nothing can be learned")
-    found = learned | {name for label in validation for name in _names(label)}
+        others = (
+            f" ({', '.join(sorted(found - learned)[:SHOWN])} in the validation rows alone)" if found > learned else ""
+        )
+        raise UserError(f"labels: expected two or more to learn from, {only}{others}: nothing can be learned")
     if all(lists) and not regression:
         return Labels(MULTI, _ordered(found, known))
-    values = [_number(label) for label in both]
-    if all(value is not None for value in values):
-        if regression or not all(value.is_integer() for value in values if value is not None):
-            return Labels(REGRESSION, ("score",))
-    elif regression or any(isinstance(label, float) and not label.is_integer() for label in both):
-        wrong = next(label for label, value in zip(both, values) if value is None)
+    if _are_values(both, regression):
+        return Labels(REGRESSION, ("score",))
+    if regression or any(isinstance(label, float) and not label.is_integer() for label in both):
+        wrong = next(label for label in both if _number(label) is None)
         raise UserError(f"labels: a regression needs numbers alone, got {wrong!r} among them")
     return Labels(SINGLE, _ordered(found, known))
+
+
+def classes_of(labels: Sequence[Any], *, regression: bool = False) -> list[str | None]:
+    """Name the class of each label; None of a list of several, and of values as a regression has them."""
+    if _are_values(labels, regression):
+        return [None] * len(labels)
+    return [None if isinstance(label, list) else name_of(label) for label in labels]
+
+
+def _are_values(labels: Sequence[Any], regression: bool) -> bool:
+    """Tell whether labels are a regression's: all are numbers, and one has a fraction or `regression` is set."""
+    values = [value for value in map(_number, labels) if value is not None]
+    return len(values) == len(labels) and (regression or not all(value.is_integer() for value in values))
 
 
 def unseen(train: Sequence[Any], validation: Sequence[Any]) -> str:

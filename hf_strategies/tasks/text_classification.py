@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -47,7 +46,7 @@ class TextClassification:
             names=(names,),
             problem=self._problem,
             key=partial(content_of, fields=self.text_fields),
-            label=itemgetter(self.settings.label_column),
+            classes=self._classes_of,
         )
 
     @property
@@ -98,6 +97,10 @@ class TextClassification:
         if self.labels.kind == labels.MULTI:
             predicted = predicted > 0  # logits: a label is there where its probability is above one half
         return compute_metrics(self.metrics, predicted, prediction.label_ids)
+
+    def _classes_of(self, rows: Sequence[Row]) -> list[str | None]:
+        found = [row[self.settings.label_column] for row in rows]
+        return labels.classes_of(found, regression=self.settings.regression)
 
     def _problem(self, row: Row) -> str:
         return problem_of_text(row, self.text_fields) or labels.problem_of(row[self.settings.label_column])

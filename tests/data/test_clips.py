@@ -8,6 +8,7 @@ from hf_strategies.errors import UserError
 LIMITS = {
     "validation_share": 0.25, "max_broken_share": 0.2, "max_train_rows": None, "max_eval_rows": None, "seed": 0,
     "problem": lambda label: "" if label == label else "no label",
+    "classes": lambda labels: [str(label) for label in labels],
 }  # fmt: skip
 
 
@@ -43,13 +44,28 @@ def test_a_clip_that_is_not_finite_is_skipped_and_listed(tmp_path):
         ({"clips": clips(2)[:, :, 0], "labels": [0, 1]}, r"must be \[n, channels, frames, height, width\]"),
         ({"clips": clips(2)[:, :, :0], "labels": [0, 1]}, r"none of them 0, got \[2, 3, 0, 5, 6\]"),
         ({"clips": clips(3), "labels": [0, 1]}, "3 clips need as many labels, got"),
-        ({"clips": np.array([["a"]], dtype=object), "labels": [0]}, "no .npz archive of numbers"),
+        (
+            {"clips": np.array([["a"]], dtype=object), "labels": [0]},
+            r"a\.npz: clips and labels must be arrays of numbers",
+        ),
     ],
 )
 def test_arrays_that_do_not_fit_are_named(tmp_path, arrays, said):
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(UserError, match=said):
         read_clip_sides(DataSource(files=(str(tmp_path / "a.npz"),)), None, **LIMITS)
+
+
+def test_a_file_that_is_no_archive_is_said_without_advice_on_pickles(tmp_path):
+    source = write(tmp_path / "a.npz", clips(4), [0, 1, 0, 1])
+    whole = (tmp_path / "a.npz").read_bytes()
+    for content in (whole[:-100], b"not an archive"):
+        (tmp_path / "a.npz").write_bytes(content)
+        with pytest.raises(
+            UserError, match=r"a\.npz: expected a \.npz archive of two arrays \(clips, labels\)"
+        ) as told:
+            read_clip_sides(source, None, **LIMITS)
+        assert "pickle" not in str(told.value)
 
 
 def test_a_clip_without_a_label_is_skipped_and_listed(tmp_path):

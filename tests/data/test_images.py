@@ -14,6 +14,7 @@ from hf_strategies.errors import UserError
 SETTINGS = {
     "columns": ("image", "label"), "size": None, "num_channels": None, "validation_share": 0.25,
     "max_broken_share": 0.3, "problem": lambda label: "" if label is not None else "no label",
+    "classes": lambda labels: [str(label) for label in labels],
 }  # fmt: skip
 
 
@@ -64,7 +65,7 @@ def test_without_folders_of_sides_a_share_is_held_out(tmp_path):
     source = write_folder(tmp_path, sides=("",))
     sides = read_image_sides(source, None, **{**SETTINGS, "validation_share": 0.5})
     assert len(sides.train) + len(sides.validation) == 6
-    assert sides.held_out == "50% of the rows, by hash"
+    assert sides.held_out == "33% of the rows, by hash; 50% asked for"
 
 
 def test_an_image_that_is_cut_off_is_skipped_and_listed(tmp_path):

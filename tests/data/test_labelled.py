@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
@@ -34,6 +35,20 @@ def test_rows_are_held_out_by_their_content_and_nothing_else(tmp_path):
     assert some.train[0].keys() == {"text", "label"}
     assert some.held_out == "20% of the rows, by hash"
     assert some.identity != more.identity
+
+
+def test_the_share_that_is_held_out_is_told_as_it_is(tmp_path):
+    found = [{"text": f"text {n}", "label": n // 2} for n in range(400)]
+    columns = replace(COLUMNS, classes=lambda rows: [str(row["label"]) for row in rows])
+    sides = read_sides(write(tmp_path / "a.jsonl", found), None, columns, **LIMITS)
+    assert len(sides.validation) == 200  # one of each two of a class
+    assert sides.held_out == "50% of the rows, by hash; 20% asked for"
+
+
+def test_copies_of_one_text_are_not_called_empty_data(tmp_path):
+    copies = [{"text": "one", "label": 1}] * 40
+    with pytest.raises(UserError, match=r"leaves no rows to (train|validate) on, of 40 with 1 different content "):
+        read_sides(write(tmp_path / "a.jsonl", copies), None, COLUMNS, **LIMITS)
 
 
 def test_a_named_validation_file_is_the_validation_side(tmp_path):
@@ -94,5 +109,5 @@ def test_a_missing_column_is_named_with_the_nearest_one(tmp_path):
 
 
 def test_a_side_without_rows_is_a_mistake(tmp_path):
-    with pytest.raises(UserError, match="no rows are left to validate on"):
+    with pytest.raises(UserError, match="leaves no rows to validate on"):
         read_sides(write(tmp_path / "a.jsonl", rows(1)), None, COLUMNS, validation_share=1e-9, max_broken_share=0.0)

@@ -43,7 +43,8 @@ def test_a_head_is_described_as_the_host_wants_it():
 @pytest.mark.parametrize(
     ("train", "validation", "said"),
     [
-        (["a", "a"], ["a"], "expected two or more to learn from, got only 'a'"),
+        (["a", "a"], ["a"], "expected two or more to learn from, got only 'a': nothing"),
+        (["a"], ["b"], r"got only 'a' \(b in the validation rows alone\): nothing"),
         ([["a"], "b"], [], "some rows have a list of labels, others a single one"),
         ([["a"], ["b"]], ["b"], "some rows have a list of labels, others a single one"),
         ([0.5, "high"], [], "a regression needs numbers alone, got 'high' among them"),

@@ -7,6 +7,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import EvalPrediction, PreTrainedTokenizerFast
 
 from hf_strategies.data.example_packing import PackedExamples
+from hf_strategies.data.sources import DataSource
 from hf_strategies.errors import UserError
 from hf_strategies.tasks import TASKS
 from hf_strategies.tasks.task import TaskSettings, Writes
@@ -46,6 +47,20 @@ def prediction(predictions, labels) -> EvalPrediction:
 
 
 ROWS = [{"text": "who was lily", "label": "b"}, {"text": "she ran", "label": "a"}]
+
+
+@pytest.mark.parametrize(
+    ("number", "settings"), [(lambda n: n // 2 / 8, {}), (lambda n: n // 2, {"regression": True})]
+)
+def test_values_are_no_classes_of_which_each_is_held_out(tmp_path, number, settings):
+    """As classes, half of such rows would be: each value has two."""
+    path = tmp_path / "ratings.csv"
+    path.write_text("text,label\n" + "".join(f"text {n},{number(n)}\n" for n in range(400)))
+    source = DataSource(files=(str(path),))
+    made = task("text-classification", **settings)
+    sides = made.read(source, None, None, validation_share=0.2, max_broken_share=0.0)
+    assert 50 < len(sides.validation) < 110  # 80 expected, standard deviation 8
+    assert f"{len(sides.validation) / 400:.0%} of the rows" in sides.held_out
 
 
 def test_a_text_and_its_class(tokenizer):
