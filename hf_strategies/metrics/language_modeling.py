@@ -53,10 +53,11 @@ def language_modeling_metrics(rows: np.ndarray, *, num_bytes: float | None) -> d
         num_bytes: UTF-8 bytes of the text that the targets spell; None leaves bits per byte out.
 
     Returns:
-        `perplexity` per token (infinite past the range of a float), and `bits_per_byte`.
+        `loss`, in nats per token; its `perplexity` (infinite past the range of a float), and `bits_per_byte`.
     """
     nats, targets = (float(total) for total in rows.sum(axis=0, dtype=np.float64))
-    metrics = {"perplexity": perplexity_of(nats / max(targets, 1.0))}
+    loss = nats / max(targets, 1.0)
+    metrics = {"loss": loss, "perplexity": perplexity_of(loss)}
     if num_bytes:
         metrics["bits_per_byte"] = nats / math.log(2) / num_bytes
     return metrics

@@ -10,7 +10,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from hf_strategies.errors import UserError
 from hf_strategies.objectives import OBJECTIVES, check_objective_settings
-from hf_strategies.objectives.items import COUNTED, IGNORED
+from hf_strategies.objectives.items import COUNTED, IGNORED, per_item
 from hf_strategies.training.host import Host
 
 
@@ -21,7 +21,8 @@ class ObjectiveMixin(Host):
     micro-batches: 8 samples at once, or 2 at a time in 4 micro-batches, have one and the same gradient. Many models'
     own loss is not: where their code takes `**kwargs` and a mean all the same (classifiers of BERT, DistilBERT and
     Llama, T5, every regression), the host makes it larger by the number of micro-batches and of ranks. Evaluations
-    show the objective without settings, so that runs which differ in theirs can be compared.
+    show the objective without settings, so that runs which differ in theirs can be compared: its mean over the items
+    of the whole set, and not, as the host's, over the means of batches.
 
     Args:
         objective: Registered name; None keeps the model's own loss, and the host's `label_smoothing_factor`.
@@ -49,6 +50,7 @@ class ObjectiveMixin(Host):
             check_objective_settings(objective, objective_kwargs or {})
         super().__init__(*args, **kwargs)
         self.objective_name = objective
+        self._evaluated_rows: list[Tensor] = []
         self._predicts_next = predicts_next(self.model)
         self._num_virtual = num_virtual_tokens(self.model)
         if objective is None:
@@ -97,12 +99,25 @@ class ObjectiveMixin(Host):
                 inputs = {**inputs, "decoder_input_ids": shift(labels=inputs["labels"])}
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
-    def prediction_step(self, *args: Any, **kwargs: Any) -> tuple:
+    def prediction_step(
+        self, model: nn.Module, inputs: dict[str, Any], prediction_loss_only: bool, *args: Any, **kwargs: Any
+    ) -> tuple:
         self._is_evaluating = True
         try:
-            return super().prediction_step(*args, **kwargs)
+            found = super().prediction_step(model, inputs, prediction_loss_only, *args, **kwargs)
+            if self.objective_name is None or prediction_loss_only or not self._generates or "labels" not in inputs:
+                return found
+            return super().prediction_step(model, inputs, True, *args, **kwargs)[0], *found[1:]  # not the model's own
         finally:
             self._is_evaluating = False
+
+    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
+        self._evaluated_rows = []
+        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        if self._evaluated_rows:
+            total, items = torch.cat(self._evaluated_rows).cpu().double().sum(dim=0).tolist()
+            output.metrics[f"{metric_key_prefix}_loss"] = total / max(items, 1.0)
+        return output
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Tensor | int | None:
         if self.objective_name is None or not batch_samples or "labels" not in batch_samples[0]:
@@ -112,9 +127,26 @@ class ObjectiveMixin(Host):
         return super()._get_num_items_in_batch([{"labels": mark, "shift_labels": mark} for mark in marks], device)
 
     def _objective_loss(self, outputs: Any, labels: Tensor | None, num_items_in_batch: Any = None) -> Tensor:
-        objective = self._evaluated if self._is_evaluating else self._objective
         logits, labels = self._logits(outputs, "objective"), self._labels(labels, "objective")
-        return objective(self._sources(logits), self._targets(labels), num_items=num_items_in_batch)
+        sources, targets = self._sources(logits), self._targets(labels)
+        if not self._is_evaluating:
+            return self._objective(sources, targets, num_items=num_items_in_batch)
+        rows = self._evaluate_rows(sources, targets)
+        self._evaluated_rows.append(self.gather_function(rows))  # without those that ranks have twice
+        return per_item(rows[:, 0].sum(), rows[:, 1], num_items_in_batch)
+
+    def _evaluate_rows(self, sources: Tensor, targets: Tensor) -> Tensor:
+        """Sum what evaluations show of each row, and count its items. `[rows, 2]`"""
+        rows = []
+        for source, target in zip(sources.split(1), targets.split(1), strict=True):
+            total = self._evaluated(source, target, num_items=1)
+            rows.append(torch.stack([total, self._counted(target).sum().to(total.dtype)]))
+        return torch.stack(rows)
+
+    @property
+    def _generates(self) -> bool:
+        """Tell whether the host's sequence-to-sequence trainer lets the model write, beside a loss of the model's."""
+        return getattr(self.args, "predict_with_generate", False)
 
     def _counted(self, targets: Tensor) -> Tensor:
         return COUNTED[self._items](targets)

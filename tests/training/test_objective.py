@@ -16,6 +16,8 @@ from transformers import (
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    Seq2SeqTrainer,
+    Seq2SeqTrainingArguments,
     T5Config,
     T5ForConditionalGeneration,
     TrainerCallback,
@@ -26,7 +28,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from hf_strategies.errors import UserError
 from hf_strategies.objectives import OBJECTIVES
-from hf_strategies.training import StrategyTrainer
+from hf_strategies.training import StrategyMixin, StrategyTrainer
 
 SIZES = {
     "vocab_size": 64,
@@ -126,8 +128,8 @@ def prepare(arguments):
     def build(model, features, labels, *, split=(8, 1), callbacks=None, changes=None, **options):
         args = arguments(
             max_steps=1, save_strategy="no", max_grad_norm=0, per_device_train_batch_size=split[0],
-            gradient_accumulation_steps=split[1], per_device_eval_batch_size=8,
-            train_sampling_strategy="sequential", **(changes or {}),
+            gradient_accumulation_steps=split[1],
+            train_sampling_strategy="sequential", **{"per_device_eval_batch_size": 8, **(changes or {})},
         )  # fmt: skip
         rows = as_rows(features, labels)
         return StrategyTrainer(model, args, train_dataset=rows, eval_dataset=rows, callbacks=callbacks, **options)
@@ -174,6 +176,34 @@ def test_evaluations_show_the_objective_without_its_settings(prepare, case):
     plain = OBJECTIVES[objective].facts["evaluated_by"]
     expected = textbook_loss(model.eval(), features, labels, plain, {}).item()
     assert trainer.evaluate()["eval_loss"] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_evaluation_is_the_mean_over_all_items_however_it_is_batched(prepare, case):
+    """Rows have one to six tokens with a label, and batches of three leave two rows for the last."""
+    build, features, labels, objective, _ = CASES[case]
+    torch.manual_seed(0)
+    model = build().double()
+    plain = OBJECTIVES[objective].facts["evaluated_by"]
+    expected = textbook_loss(copy.deepcopy(model).eval(), features, labels, plain, {}).item()
+    trainer = prepare(model, features, labels, objective=objective, changes={"per_device_eval_batch_size": 3})
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_model_that_writes_its_answers_is_evaluated_on_the_objective_too(tmp_path):
+    class Writer(StrategyMixin, Seq2SeqTrainer):
+        pass
+
+    torch.manual_seed(0)
+    model, rows = t5(), as_rows(TEXT, UNEVEN)
+    args = Seq2SeqTrainingArguments(
+        tmp_path, use_cpu=True, report_to="none", disable_tqdm=True, per_device_eval_batch_size=3,
+        predict_with_generate=True, generation_max_length=4,
+    )  # fmt: skip
+    found = Writer(model, args, objective="cross_entropy").predict(rows)
+    expected = textbook_loss(model.eval(), TEXT, UNEVEN, "cross_entropy", {}).item()
+    assert found.metrics["test_loss"] == pytest.approx(expected, rel=1e-6)
+    assert found.predictions.ndim == 2  # tokens, and no logits
 
 
 def test_who_looks_at_a_loss_besides_evaluations_sees_the_one_that_is_trained_on(prepare):

@@ -55,13 +55,18 @@ for name, options in CASES.items():
     trainer = StrategyTrainer(model, args, train_dataset=data, callbacks=[keep], **options)
     trainer.train()
     found[name] = (keep.found, trainer.state.log_history[0]["loss"])
+args = TrainingArguments(
+    f"{folder}/evaluation", per_device_eval_batch_size=rows_per_batch, use_cpu=True, report_to="none",
+    disable_tqdm=True,
+)
+evaluation = StrategyTrainer(build(), args, objective="cross_entropy").evaluate(data[:7])["eval_loss"]
 if args.process_index == 0:
-    torch.save(found, f"{folder}/found-{args.world_size}.pt")
+    torch.save((found, evaluation), f"{folder}/found-{args.world_size}.pt")
 leave_process_group()
 """
 
 
-def launch(folder: Path, *words: str, processes: int) -> dict:
+def launch(folder: Path, *words: str, processes: int) -> tuple[dict, float]:
     (folder / "train.py").write_text(TRAIN)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     done = subprocess.run(
@@ -78,8 +83,10 @@ def launch(folder: Path, *words: str, processes: int) -> dict:
 
 
 def test_two_ranks_with_two_micro_batches_have_the_gradient_of_one_batch(tmp_path):
-    alone, shared = launch(tmp_path, "8", "1", processes=1), launch(tmp_path, "2", "2", processes=2)
+    alone, evaluated_alone = launch(tmp_path, "8", "1", processes=1)
+    shared, evaluated = launch(tmp_path, "2", "2", processes=2)
     assert len(alone) == 4
+    assert evaluated == pytest.approx(evaluated_alone, rel=1e-6)  # seven rows, of which one rank repeats the first
     for name, (grads, loss) in alone.items():
         ours, our_loss = shared[name]
         precision = 1e-5 if "terms" in name else 1e-9  # the terms, and this model's own loss, are summed in float32
