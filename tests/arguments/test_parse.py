@@ -209,7 +209,13 @@ def test_help_of_other_jobs_is_not_pretrainings(job, capsys):
     with pytest.raises(SystemExit):
         parse_arguments(["--help"], description="", default_recipe=job, job=job)
     text = " ".join(capsys.readouterr().out.split())
-    for word in ("block at most", "blocks at most", "Tokens per block", "Continue this checkpoint", "document"):
+    for word in (
+        "block at most",
+        "blocks at most",
+        "Tokens per block",
+        "Continue this checkpoint",
+        "documents held out",
+    ):
         assert word not in text
     for setting in ("--objective", "--isolate_documents", "--streaming", "--tokenizer "):
         assert setting not in text
