@@ -2,93 +2,33 @@
 
 import hashlib
 import io
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hf_strategies.data.documents import BrokenRecords
-from hf_strategies.data.labelled import Row, Sides, named_classes, split_sides
+from hf_strategies.data.image_folders import images_at, side_of
+from hf_strategies.data.labelled import (
+    TRAIN,
+    Row,
+    Sides,
+    choose_own_validation,
+    named_classes,
+    split_sides,
+)
+from hf_strategies.data.pixels import decode
 from hf_strategies.data.records import Broken, check_column, format_suffix
 from hf_strategies.data.sources import DataSource, load_splits, matching_files
 from hf_strategies.errors import UserError, first_line
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-TRAINING_FOLDERS = ("train", "training")
-VALIDATION_FOLDERS = ("validation", "valid", "val", "dev", "test")
-_Read = tuple[str | None, str, int, Row | Broken]  # side, place, number, image
+_Read = tuple[str, str, int, Row | Broken]  # side in words, place, number, image
 
 DECODERS = 4  # threads; Pillow leaves the interpreter's lock alone while it decodes
-
-
-class FoundImage(NamedTuple):
-    """An image that was found: where, of which side and class, and how its bytes are read."""
-
-    place: str
-    side: str | None
-    label: str
-    read: Callable[[], bytes]
-
-
-def images_at(path: Path) -> Iterator[FoundImage]:
-    """Find the images in a folder or a zip archive, in the order of their names.
-
-    The folder that an image lies in is its class; one above it may say its side: train, or validation, val, test.
-
-    Raises:
-        UserError: It is neither, or its images lie in no folders of classes.
-    """
-    if path.is_dir():
-        files = {
-            found.relative_to(path).as_posix(): found.read_bytes
-            for found in sorted(path.rglob("*"))
-            if found.is_file() and not any(part.startswith(".") for part in found.relative_to(path).parts)
-        }
-    elif zipfile.is_zipfile(path):
-        archive = zipfile.ZipFile(path)  # stays open: its directory would be read again for each image
-        names = sorted(name for name in archive.namelist() if not name.endswith("/"))
-        files = {name: partial(archive.read, name) for name in names if not name.startswith("__MACOSX")}
-    else:
-        raise UserError(f"{path}: expected a folder of images, a zip archive of one, or parquet")
-    images = {name: read for name, read in files.items() if PurePosixPath(name).suffix.lower() in SUFFIXES}
-    if not images:
-        raise UserError(f"{path}: holds no images ({', '.join(SUFFIXES)})")
-    for name, read in images.items():
-        *folders, _ = PurePosixPath(name).parts
-        side = next((_side_of(folder) for folder in folders if _side_of(folder)), None)
-        if not folders or _side_of(folders[-1]):
-            raise UserError(f"{path}: {name} lies in no folder of a class: expected class/name, or train/class/name")
-        yield FoundImage(f"{path}/{name}", side, folders[-1], read)
-
-
-def decode(encoded: bytes, *, size: int | None, num_channels: int | None) -> np.ndarray:
-    """Decode an image.
-
-    Args:
-        encoded: A file of a format that Pillow reads.
-        size: Height and width to bring it to; None leaves them.
-        num_channels: 1 for grey, 3 for colours; None keeps grey images grey.
-
-    Returns:
-        `[channels, height, width]`, uint8.
-
-    Raises:
-        OSError: It is damaged, or cut off.
-    """
-    from PIL import Image
-
-    with Image.open(io.BytesIO(encoded)) as image:
-        mode = {1: "L", 3: "RGB", None: "L" if image.mode in ("L", "1", "I;16") else "RGB"}[num_channels]
-        pixels = image.convert(mode)
-    if size is not None and pixels.size != (size, size):
-        pixels = pixels.resize((size, size), Image.Resampling.BILINEAR)
-    array = np.array(pixels)  # a copy: what Pillow lends may not be written to, which torch warns of
-    return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
 def read_image_sides(
@@ -126,15 +66,19 @@ def read_image_sides(
             size was asked for.
     """
     broken = BrokenRecords(max_broken_share)
-    sides = _good(_read_images(train, columns, size, num_channels), problem, broken)
+
+    def read(source: DataSource, *, splits: bool) -> dict[str, list[Row]]:
+        shape = partial(_decoded, size=size, num_channels=num_channels)
+        return _good(_read_images(source, columns, shape, broken, splits=splits), problem, broken)
+
+    sides = read(train, splits=validation is None)
+    found = sides.pop(TRAIN, [])
+    own_validation = None
     if validation is not None:
-        held = _good(_read_images(validation, columns, size, num_channels), problem, broken)
+        held = read(validation, splits=True)
         own_validation = (", ".join(validation.files), [row for rows in held.values() for row in rows])
-    elif sides["validation"]:
-        own_validation = ("their own folder, or split", sides["validation"])
-    else:
-        own_validation = None
-    found = sides["train"] + sides["unsaid"]
+    elif sides:
+        own_validation = (" and ".join(sides), [row for rows in sides.values() for row in rows])
     _agree_on_shape([*found, *(own_validation[1] if own_validation else ())])
     return split_sides(
         found,
@@ -151,7 +95,7 @@ def read_image_sides(
 
 def _good(images: Iterable[_Read], problem: Callable[[Any], str], broken: BrokenRecords) -> dict[str, list[Row]]:
     """Sort images by their side, and count those that are none."""
-    sides: dict[str, list[Row]] = {"train": [], "validation": [], "unsaid": []}
+    sides: dict[str, list[Row]] = {}
     for side, place, number, row in images:
         if isinstance(row, Broken):
             broken.broken(place, number, row.reason)
@@ -159,7 +103,7 @@ def _good(images: Iterable[_Read], problem: Callable[[Any], str], broken: Broken
             broken.broken(place, number, reason)
         else:
             broken.good()
-            sides[side or "unsaid"].append(row)
+            sides.setdefault(side, []).append(row)
     return sides
 
 
@@ -177,10 +121,17 @@ def _agree_on_shape(rows: Sequence[Row]) -> None:
 
 
 def _read_images(
-    source: DataSource, columns: tuple[str, str], size: int | None, num_channels: int | None
+    source: DataSource,
+    columns: tuple[str, str],
+    shape: Callable[..., Row | Broken],
+    broken: BrokenRecords,
+    *,
+    splits: bool,
 ) -> Iterator[_Read]:
-    """Yield (side, place, row, image) of everything that a source names; the side is None where it says nothing."""
-    shape = partial(_decoded, size=size, num_channels=num_channels)
+    """Yield (side, place, row, image) of what a source names; what says nothing of its side is to train on.
+
+    Of several sides to validate on only the first is read, and none without `splits`.
+    """
     if source.dataset_name is None and not source.files:
         yield from _digits(shape)
         return
@@ -188,23 +139,20 @@ def _read_images(
         if format_suffix(path) == ".parquet":
             yield from _table_images(path, *columns, shape)
             continue
-        found = list(images_at(path))
+        every = list(images_at(path, broken))
+        own = choose_own_validation({image.side for image in every}, f"folders of {path}", broken, wanted=splits)
+        found = [image for image in every if image.side in (TRAIN, own)]
         with ThreadPoolExecutor(DECODERS) as pool:
             rows = pool.map(lambda image: shape(image.read, image.label), found)
             for number, (image, row) in enumerate(zip(found, rows), start=1):
-                yield image.side, image.place, number, row
+                yield TRAIN if image.side == TRAIN else f"folder {own}", image.place, number, row
     if source.dataset_name is not None:
-        yield from _dataset_images(source, *columns, shape)
+        yield from _dataset_images(source, *columns, shape, broken, splits=splits)
 
 
 def content_of(row: Row) -> str:
     """Return a digest of an image's pixels."""
     return hashlib.blake2b(row["image"].tobytes(), digest_size=16).hexdigest()
-
-
-def _side_of(folder: str) -> str | None:
-    name = folder.lower()
-    return "train" if name in TRAINING_FOLDERS else "validation" if name in VALIDATION_FOLDERS else None
 
 
 def _decoded(read: Callable[[], bytes], label: str, *, size: int | None, num_channels: int | None) -> Row | Broken:
@@ -222,15 +170,24 @@ def _places(patterns: Iterable[str]) -> Iterator[Path]:
 
 
 def _dataset_images(
-    source: DataSource, image_column: str, label_column: str, shape: Callable[..., Row | Broken]
+    source: DataSource,
+    image_column: str,
+    label_column: str,
+    shape: Callable[..., Row | Broken],
+    broken: BrokenRecords,
+    *,
+    splits: bool,
 ) -> Iterator[_Read]:
     """Yield the images of a data set of the host library."""
-    for split, rows in load_splits(source).items():
-        side = _side_of(split)
-        if side is not None:
+    tables = {(side_of(split) or split, split): rows for split, rows in load_splits(source).items()}
+    own = choose_own_validation(
+        {side for side, _ in tables}, f"splits of {source.dataset_name}", broken, wanted=splits
+    )
+    for (side, split), rows in tables.items():
+        if side in (TRAIN, own):
             name = f"{source.dataset_name}, split {split}"
             for number, row in _encoded_images(name, rows, image_column, label_column, shape):
-                yield side, name, number, row
+                yield TRAIN if side == TRAIN else f"split {split}", name, number, row
 
 
 def _table_images(
@@ -246,7 +203,7 @@ def _table_images(
     except (ArrowException, OSError) as error:
         raise UserError(f"{path}: cannot be read as parquet: {first_line(error)}") from error
     for number, row in _encoded_images(str(path), rows, image_column, label_column, shape):
-        yield None, str(path), number, row
+        yield TRAIN, str(path), number, row
 
 
 def _encoded_images(
@@ -284,4 +241,4 @@ def _digits(shape: Callable[..., Row | Broken]) -> Iterator[_Read]:
     for number, (pixels, label) in enumerate(zip(digits.images, digits.target), start=1):
         encoded = io.BytesIO()
         Image.fromarray((pixels * (255 / 16)).round().astype(np.uint8)).save(encoded, format="png")
-        yield None, "load_digits", number, shape(encoded.getvalue, str(label))
+        yield TRAIN, "load_digits", number, shape(encoded.getvalue, str(label))

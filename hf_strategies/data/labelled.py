@@ -1,6 +1,6 @@
 """Rows to learn from: the training and the validation side of a table, every row looked at before any is used."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from hf_strategies.randomness import shuffled_indices
 
 Row = Mapping[str, Any]
 
-VALIDATION_SPLITS = ("validation", "validation_matched", "dev", "test")  # the first that a data set has
+TRAIN = "train"
+VALIDATION_SPLITS = ("validation", "validation_matched", "valid", "val", "dev", "test")  # the first that there is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +103,9 @@ def read_sides(
         UserError: A source does not exist, lacks a column, or is broken beyond the share; a side is left without rows.
     """
     broken = BrokenRecords(max_broken_share)
-    found, own_validation = _read(train, columns, broken)
+    found, own_validation = _read(train, columns, broken, own=validation is None)
     if validation is not None:
-        own_validation = (", ".join(validation.files), _read(validation, columns, broken)[0])
+        own_validation = (", ".join(validation.files), _read(validation, columns, broken, own=False)[0])
     return split_sides(
         found,
         own_validation,
@@ -188,15 +189,15 @@ def choose(rows: Sequence[Row], count: int | None, seed: int) -> Sequence[Row]:
 
 
 def _read(
-    source: DataSource, columns: Columns, broken: BrokenRecords
+    source: DataSource, columns: Columns, broken: BrokenRecords, *, own: bool
 ) -> tuple[list[Row], tuple[str, list[Row]] | None]:
-    """Read a source's training rows, and a data set's own validation rows with the name of their split."""
+    """Read a source's training rows and, where asked for, a data set's own validation rows with their split's name."""
     if source.dataset_name is None:
         files = dict.fromkeys(path for pattern in source.files for path in matching_files(pattern))
         return [row for path in files for row in _file_rows(path, columns, broken)], None
     splits = load_splits(source)
-    if "train" not in splits:
-        raise UserError(f"{source.dataset_name}: no split 'train' (splits: {', '.join(map(str, splits))})")
+    if TRAIN not in splits:
+        raise UserError(f"{source.dataset_name}: no split {TRAIN!r} (splits: {', '.join(map(str, splits))})")
 
     def rows_of(split: str) -> list[Row]:
         source_name = f"{source.dataset_name}, split {split}"
@@ -204,8 +205,28 @@ def _read(
         rows = enumerate(named_classes(splits[split].select_columns(names)), start=1)
         return list(_good(rows, source_name, names, columns, broken))
 
-    own = next((split for split in VALIDATION_SPLITS if split in splits), None)
-    return rows_of("train"), None if own is None else (f"split {own}", rows_of(own))
+    split = choose_own_validation(splits, f"splits of {source.dataset_name}", broken, wanted=own)
+    return rows_of(TRAIN), None if split is None else (f"split {split}", rows_of(split))
+
+
+def choose_own_validation(
+    names: Collection[str], what: str, broken: BrokenRecords, *, wanted: bool = True
+) -> str | None:
+    """Choose the side to validate on of those that a source has: one, so that another, a test set, is never seen.
+
+    Args:
+        names: Of the sides.
+        what: They are, in words.
+        broken: Is told which are left out.
+        wanted: Whether one is to be chosen.
+
+    Returns:
+        The side's name; None where there is none, or none is wanted.
+    """
+    chosen = next((name for name in VALIDATION_SPLITS if name in names), None) if wanted else None
+    if unused := sorted(set(names) - {TRAIN, chosen}):
+        broken.leave_out(f"{what}: {', '.join(unused)}")
+    return chosen
 
 
 def _file_rows(path: Path, columns: Columns, broken: BrokenRecords) -> Iterator[Row]:

@@ -7,7 +7,8 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features
 from datasets import Image as ImageFeature
 from PIL import Image
 
-from hf_strategies.data.images import decode, read_image_sides
+from hf_strategies.data.images import read_image_sides
+from hf_strategies.data.pixels import decode
 from hf_strategies.data.sources import DataSource
 from hf_strategies.errors import UserError
 
@@ -45,11 +46,56 @@ def test_an_image_becomes_channels_rows_columns():
     assert decode(png(7, mode="L"), size=None, num_channels=None).flags.writeable  # torch warns of others
 
 
+@pytest.mark.parametrize("order", ["<u2", ">u2"])
+def test_sixteen_bits_are_scaled_to_eight(order):
+    """65,535 is white; 257 times an 8-bit grey is that grey."""
+    encoded = io.BytesIO()
+    Image.fromarray(np.array([[0, 257 * 100, 65535]], order)).save(encoded, format="tiff")
+    assert decode(encoded.getvalue(), size=None, num_channels=None).tolist() == [[[0, 100, 255]]]
+    assert decode(encoded.getvalue(), size=None, num_channels=3)[:, 0].tolist() == [[0, 100, 255]] * 3
+
+
+@pytest.mark.parametrize("values", [np.array([[0.5]], np.float32), np.array([[70_000]], np.int32)])
+def test_pixels_of_no_known_range_are_no_image(values):
+    encoded = io.BytesIO()
+    Image.fromarray(values).save(encoded, format="tiff")
+    with pytest.raises(ValueError, match="in no known range"):
+        decode(encoded.getvalue(), size=None, num_channels=None)
+
+
+def test_an_image_stands_as_its_camera_was_held():
+    """Orientation 6: the camera was turned to the right, so the stored left column is the upper row."""
+    stored, exif, encoded = np.array([[10, 20, 30], [40, 50, 60]], np.uint8), Image.Exif(), io.BytesIO()
+    exif[274] = 6
+    Image.fromarray(stored).save(encoded, format="png", exif=exif)
+    assert decode(encoded.getvalue(), size=None, num_channels=1).tolist() == [[[40, 10], [50, 20], [60, 30]]]
+
+
+def test_of_several_sides_to_validate_on_the_first_is_taken_and_a_test_set_stays_unseen(tmp_path):
+    source = write_folder(tmp_path, sides=("train", "val", "test"))
+    sides = read_image_sides(source, None, **SETTINGS)
+    assert (len(sides.train), len(sides.validation), sides.held_out) == (6, 6, "folder val")
+    assert f"left out folders of {tmp_path}: test" in sides.broken
+    named = read_image_sides(source, DataSource(files=(str(tmp_path / "test"),)), **SETTINGS)
+    assert (len(named.train), len(named.validation)) == (6, 6)
+    assert f"left out folders of {tmp_path}: test, val" in named.broken
+
+
+def test_files_that_are_no_images_by_their_suffix_are_counted(tmp_path):
+    source = write_folder(tmp_path)
+    for name in ("a.heic", "b.HEIC", "list.txt"):
+        (tmp_path / "train" / "cat" / name).write_bytes(b"")
+    Image.new("RGB", (6, 4)).save(tmp_path / "train" / "cat" / "a.jfif", format="jpeg")
+    sides = read_image_sides(source, None, **SETTINGS)
+    assert len(sides.train) == 7
+    assert f"left out files of {tmp_path} that are no images by their suffix: 2 .heic, 1 .txt" in sides.broken
+
+
 def test_folders_name_sides_and_classes(tmp_path):
     sides = read_image_sides(write_folder(tmp_path), None, **SETTINGS)
     assert [row["label"] for row in sides.train] == ["cat"] * 3 + ["dog"] * 3
     assert len(sides.validation) == 6
-    assert sides.held_out == "their own folder, or split"
+    assert sides.held_out == "folder test"
 
 
 def test_a_zip_archive_is_read_like_its_folder(tmp_path):
@@ -79,11 +125,13 @@ def test_a_data_set_keeps_its_splits_and_the_names_of_its_classes(tmp_path):
     features = Features({"image": ImageFeature(), "label": ClassLabel(names=["cat", "dog"])})
     rows = {"image": [{"bytes": png((n, 0, 0)), "path": None} for n in range(4)], "label": [0, 1, 1, 0]}
     split = Dataset.from_dict(rows, features=features)
-    DatasetDict({"train": split, "validation": split.select([0, 1])}).save_to_disk(tmp_path / "saved")
+    own = {"validation": split.select([0, 1]), "test": split.select([2])}
+    DatasetDict({"train": split, **own}).save_to_disk(tmp_path / "saved")
     sides = read_image_sides(DataSource(dataset_name=str(tmp_path / "saved")), None, **SETTINGS)
     assert [row["label"] for row in sides.train] == ["cat", "dog", "dog", "cat"]
     assert sides.train[3]["image"][0, 0, 0] == 3
-    assert len(sides.validation) == 2
+    assert (len(sides.validation), sides.held_out) == (2, "split validation")
+    assert sides.broken == f"left out splits of {tmp_path / 'saved'}: test"
 
 
 def test_nothing_named_means_the_embedded_digits():

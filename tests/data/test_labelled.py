@@ -88,9 +88,12 @@ def test_classes_of_a_data_set_come_by_their_names(tmp_path):
     features = Features({"text": Value("string"), "label": ClassLabel(names=["no", "yes"])})
     split = Dataset.from_dict({"text": ["a", "b", "c"], "label": [1, 0, -1]}, features=features)
     DatasetDict({"train": split, "test": split.select([0])}).save_to_disk(tmp_path / "saved")
-    sides = read_sides(DataSource(dataset_name=str(tmp_path / "saved")), None, COLUMNS, **LIMITS)
+    source = DataSource(dataset_name=str(tmp_path / "saved"))
+    sides = read_sides(source, None, COLUMNS, **LIMITS)
     assert [row["label"] for row in sides.train] == ["yes", "no", None]
-    assert (sides.held_out, len(sides.validation)) == ("split test", 1)
+    assert (sides.held_out, len(sides.validation), sides.broken) == ("split test", 1, "")
+    named = read_sides(source, write(tmp_path / "held.jsonl", rows(5)), COLUMNS, **LIMITS)
+    assert (len(named.validation), named.broken) == (5, f"left out splits of {tmp_path / 'saved'}: test")
 
 
 def test_the_first_way_of_columns_that_is_there_is_taken(tmp_path):
