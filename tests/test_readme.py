@@ -85,7 +85,7 @@ TUNING = README.partition("## Prompt, adapter")[0]
 def test_every_flag_shown_for_fine_tuning_parses(flags):
     needed = ["--task", "text-classification", "--model_name_or_path", "bert-base-cased", "--adapter", "lora"]
     words = flags.split()
-    kept = needed[:4] if words[0] == "--adapter" else needed
+    kept = needed[:4] if words[0] in ("--adapter", "--freeze") else needed
     parse_arguments([*kept, *words], description="", default_recipe="finetune", job=FINETUNE)
 
 

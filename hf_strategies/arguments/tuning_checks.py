@@ -16,6 +16,7 @@ from hf_strategies.callbacks import AVERAGES
 from hf_strategies.callbacks.average_settings import check_average_settings
 from hf_strategies.errors import UserError
 from hf_strategies.metrics import METRICS
+from hf_strategies.models import ARCHITECTURES
 from hf_strategies.objectives import OBJECTIVES, check_objective_settings
 from hf_strategies.ranges import AT_LEAST_ONE
 from hf_strategies.tasks import TASKS
@@ -29,6 +30,7 @@ CHOICES: tuple[tuple[str, Any, str, Callable[[str, dict[str, Any]], None]], ...]
 IN_TURN = "in_turn"  # of balanced_sampling
 SUPPLIES = {"synonyms": "synonyms", "back_translation": "paraphrases"}  # what augmentations need of those settings
 NEEDS = {"merge_adapter": "adapter", "early_stopping_min_gain": "early_stopping_patience"}
+OF_A_CHECKPOINT = ("adapter", "quantization", "linear_probe", "freeze", "reinitialize_blocks")
 
 
 def tuning_problems(values: dict[str, Value]) -> Iterator[str]:
@@ -48,6 +50,7 @@ def tuning_problems(values: dict[str, Value]) -> Iterator[str]:
     for name, needed in NEEDS.items():
         if get(name) and not get(needed):
             yield f"{values[name].where}: {name} belongs to {needed}, which this run does not set"
+    yield from _model_problems(values)
     yield from _text_augmentation_problems(values)
     if get("image_augmentation"):
         yield from refused(values["image_augmentation"], lambda: parse_image_spec(as_steps(get("image_augmentation"))))
@@ -69,6 +72,34 @@ def tuning_problems(values: dict[str, Value]) -> Iterator[str]:
     for name, tasks in TASKS_WITH.items():
         if get(name) and get("task") in TASKS and get("task") not in tasks:
             yield f"{values[name].where}: {name} is for {', '.join(tasks)}, got task {get('task')}"
+
+
+def _model_problems(values: dict[str, Value]) -> Iterator[str]:
+    """Refuse what cannot be done to the model, or not together."""
+
+    def get(name: str) -> Any:
+        return values[name].value if name in values else None
+
+    task, architecture, adapter = get("task"), get("architecture"), get("adapter")
+    if architecture in ARCHITECTURES and task in TASKS and task not in ARCHITECTURES[architecture].facts["objectives"]:
+        fitting = [entry.name for entry in ARCHITECTURES if task in entry.facts["objectives"]]
+        instead = f"take {' or '.join(fitting)}, or name" if fitting else "name"
+        yield (
+            f"{values['architecture'].where}: architecture {architecture} does not learn {task} from scratch: "
+            f"{instead} a checkpoint with model_name_or_path"
+        )
+    for name in OF_A_CHECKPOINT:
+        if get(name) and architecture:
+            said = f"architecture {architecture} ({values['architecture'].where}) starts from random weights"
+            yield f"{values[name].where}: {name} needs a checkpoint, and {said}: name one with model_name_or_path"
+    for name in ("linear_probe", "freeze"):
+        if get(name) and adapter:
+            rest = f"adapter {adapter} ({values['adapter'].where}), which freezes all but itself and the head"
+            yield f"{values[name].where}: {name} does not go with {rest}"
+    if get("merge_adapter") and adapter in ADAPTERS and not ADAPTERS[adapter].facts["merges"]:
+        fitting = [entry.name for entry in ADAPTERS if entry.facts["merges"]]
+        said = f"{adapter} cannot become part of the weights; {', '.join(fitting)} can"
+        yield f"{values['merge_adapter'].where}: {said}"
 
 
 def _text_augmentation_problems(values: dict[str, Value]) -> Iterator[str]:

@@ -154,8 +154,6 @@ def build_tuned_model(
     """
     weights = arguments.weights
     if arguments.model.model_name_or_path is None:
-        if weights.adapter or weights.quantization or weights.linear_probe or weights.reinitialize_blocks:
-            raise UserError("adapter, quantization, linear_probe and reinitialize_blocks need a checkpoint: name one")
         return TunedModel(_from_scratch(arguments, task, rows), ["the model starts from random weights"])
     config = checkpoint_config(arguments.model, task.head)
     for name, value in task.config.items():
