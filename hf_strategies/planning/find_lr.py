@@ -89,6 +89,7 @@ def run_tests(request: FindLRRequest) -> list[RangeTest]:
             text.tokenizer,
             block_size=block_size,
             isolate_documents=arguments.data.isolate_documents,
+            rows=max(args.per_device_train_batch_size, args.per_device_eval_batch_size),
             objective=objective,
         )
         trainer = build_trainer(arguments, args, model, text, Path(args.output_dir))

@@ -32,7 +32,7 @@ from hf_strategies.runs.script import outlast_first_signal
 from hf_strategies.runs.tuned_model import build_tuned_model, count_parameters, hidden_size
 from hf_strategies.runs.tuned_pictures import processor_of
 from hf_strategies.runs.tuned_predictions import report_predictions
-from hf_strategies.runs.tuned_rows import Job, prepare
+from hf_strategies.runs.tuned_rows import Job, prepare, unpack_where_seen
 from hf_strategies.runs.tuned_samples import sample_callbacks
 from hf_strategies.runs.tuned_trainer import build_tuned_trainer
 from hf_strategies.tasks import TASKS
@@ -91,6 +91,7 @@ def run(
     set_seed(args.seed)
     tuned = build_tuned_model(arguments, args, task, job.processor, sides.train)
     augment, said = build_augmentation(arguments, task, job.processor, sides.train, tuned.model, seed=seed)
+    said = [*said, *unpack_where_seen(task, tuned.model, args)]
     training = task.dataset("train", sides.train, job.processor, seed=seed, augment=augment)
     validation = task.dataset("validation", sides.validation, job.processor, seed=seed)
     notes = [*arguments.notes, *folder.notes, *job.notes, *task.notes, *tuned.notes, *said]

@@ -1,6 +1,5 @@
 """The model and the tokenizer that the settings ask for, and whether they fit each other."""
 
-import inspect
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from hf_strategies.errors import UserError, first_line
 from hf_strategies.models import resolve_sizes
 from hf_strategies.models.factory import create_config, create_model, load_config, load_model
 from hf_strategies.models.heads import HEAD_OF
+from hf_strategies.models.isolation import why_texts_meet
 
 DEFAULT_BLOCK = 512
 
@@ -81,9 +81,18 @@ def build_model(
     *,
     block_size: int,
     isolate_documents: bool,
+    rows: int,
     objective: str = "causal",
 ) -> PreTrainedModel:
     """Make the model that the settings ask for, in float32.
+
+    Args:
+        model: What was asked for.
+        tokenizer: Whose tokens it is shown.
+        block_size: Tokens of a row.
+        isolate_documents: Whether the documents of a row must not see each other.
+        rows: Of a batch, at most.
+        objective: What it is trained for.
 
     Raises:
         UserError: Sizes that do not fit, a tokenizer larger than the embedding, an attention that is not there.
@@ -106,10 +115,8 @@ def build_model(
         check_positions(positions_of(config), block_size, name)
         built = create_model(config, head=HEAD_OF[objective], attn_implementation=model.attn_implementation)
     check_vocabulary(built, tokenizer, name)
-    if isolate_documents and "position_ids" not in inspect.signature(built.forward).parameters:
-        raise UserError(
-            f"isolate_documents needs a model that takes position_ids; {type(built).__name__} carries its state across"
-        )
+    if isolate_documents and (why := why_texts_meet(built, rows=rows)):
+        raise UserError(f"isolate_documents: documents would see each other: {why}")
     return built
 
 

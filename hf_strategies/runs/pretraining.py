@@ -90,6 +90,7 @@ def run(
         text.tokenizer,
         block_size=block_size,
         isolate_documents=arguments.data.isolate_documents,
+        rows=max(args.per_device_train_batch_size, args.per_device_eval_batch_size),
         objective=arguments.strategy.objective,
     )
     say("data      " + text.report.summary().replace("\n", "\n          "))

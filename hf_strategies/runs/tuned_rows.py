@@ -10,8 +10,10 @@ from hf_strategies.arguments import Arguments
 from hf_strategies.data.labelled import Sides
 from hf_strategies.data.sources import DataSource
 from hf_strategies.errors import UserError
+from hf_strategies.models.isolation import why_texts_meet
 from hf_strategies.runs.tuned_model import known_classes, load_processor, sequence_length
 from hf_strategies.tasks import TASKS
+from hf_strategies.tasks.causal_lm import CausalLM
 from hf_strategies.tasks.task import Task, TaskSettings
 
 
@@ -58,6 +60,24 @@ def prepare(arguments: Arguments, sides: Sides | None = None) -> Job:
             f"packing: under adapter {arguments.weights.adapter} examples would see each other; each has its row",
         ]
     return Job(task, processor, sides, [*notes, *filter(None, [sides.broken])])
+
+
+def unpack_where_seen(task: Task, model: Any, args: TrainingArguments) -> list[str]:
+    """Give each example a row of its own if those of one row would see each other, and say so.
+
+    Args:
+        task: Settled, without data sets yet.
+        model: To be trained.
+        args: The host's part of what was asked for.
+    """
+    if not isinstance(task, CausalLM) or not task.settings.packing:
+        return []
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model  # below PEFT
+    why = why_texts_meet(inner, rows=max(args.per_device_train_batch_size, args.per_device_eval_batch_size))
+    if not why:
+        return []
+    task.settings = replace(task.settings, packing=False)
+    return [f"packing: examples of one row would see each other, so each has its row: {why}"]
 
 
 def read_rows(arguments: Arguments, task: Task, processor: Any) -> Sides:
