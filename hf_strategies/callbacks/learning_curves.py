@@ -12,7 +12,8 @@ from hf_strategies.reports.terminal import format_number
 LEARNING, FLAT, OVERFITTING, UNDERFITTING = "learning", "flat", "overfitting", "underfitting"
 DIVERGING, NOISY = "diverging", "noisy"
 
-MIN_EVALUATIONS = 4
+MIN_EVALUATIONS = 2
+FEW = 4  # evaluations: fewer do not show how much a curve goes up and down anyway
 STILL = 0.02  # of a loss: a change that counts as none
 LOUD = 0.05  # of a loss: a doubt about its change that is too large to call it none
 SURE = 3  # times its noise: a change that is more than that
@@ -58,25 +59,30 @@ def read_curves(log_history: Sequence[Mapping[str, float]]) -> Curves:
 
 
 def judge(curves: Curves) -> Verdict | None:
-    """Say what the curves show; None before there are four evaluations.
+    """Say what the curves show; None before there are two evaluations.
 
     Only directions count: a training loss under dropout, augmentation or label smoothing is no measure of a gap. What
     validation has risen by since its best is overfitting, unless training has risen too. Where it has not risen, its
     last values are compared with as many before them. A change counts when it is more than 2% of the loss and more
-    than three times what the curve goes up and down anyway (`noise`).
+    than three times what the curve goes up and down anyway (`noise`). Two or three evaluations hardly show the latter:
+    of them each counts for itself, a rise of validation when it is more than 5%, and underfitting is not spoken of.
     """
     steps, training, validation = curves
     if len(steps) < MIN_EVALUATIONS:
         return None
-    window = max(2, len(steps) // 5)
+    few = len(steps) < FEW
+    window = 1 if few else max(2, len(steps) // 5)
     best = min(range(len(steps)), key=validation.__getitem__)
     if best + window < len(steps) and _has_risen(validation, best, window):
         rose = f"validation loss went from {_number(validation[best])} to {_number(fmean(validation[-window:]))}"
         trained = f"training loss went from {_number(training[best])} to {_number(fmean(training[-window:]))}"
+        doubt = f"; {len(steps)} evaluations are few to tell it by" if few else ""
         if _has_risen(training, best, window):
-            said = f"getting worse since step {steps[best]}: {rose} and {trained}; the learning rate may be too high"
+            said = f"getting worse since step {steps[best]}: {rose} and {trained}; the learning rate may be too high{doubt}"
             return Verdict(DIVERGING, steps[best], said)
-        return Verdict(OVERFITTING, steps[best], f"overfitting since step {steps[best]}: {rose} while {trained}")
+        return Verdict(
+            OVERFITTING, steps[best], f"overfitting since step {steps[best]}: {rose} while {trained}{doubt}"
+        )
     return _judge_recent(curves, window)
 
 
@@ -106,7 +112,7 @@ def _judge_recent(curves: Curves, window: int) -> Verdict:
     if trained is not None and trained < 0:
         said = f"validation loss stays near {now} {recently}, while training loss still falls"
         return Verdict(FLAT, None, f"flat: {said}")
-    if first - last < BARELY * abs(first):
+    if len(training) >= FEW and first - last < BARELY * abs(first):
         said = (
             f"validation loss stays near {now}, and training loss came from {_number(first)} only to {_number(last)}"
         )
@@ -121,14 +127,20 @@ def _change(values: Sequence[float], window: int) -> float | None:
     change = fmean(values[-window:]) - fmean(values[-2 * window : -window])
     level = fmean(map(abs, values[-2 * window :]))
     doubt = SURE * noise(values) * math.sqrt(2 / window)
-    if abs(change) > max(doubt, STILL * level):
+    if abs(change) > max(doubt, (_least_rise(values) if change > 0 else STILL) * level):
         return change if change < 0 else None  # a rise that is none since the best is one of its ups and downs
     return None if doubt > LOUD * level else 0.0
 
 
 def _has_risen(values: Sequence[float], best: int, window: int) -> bool:
-    around_best = fmean(values[max(best - 1, 0) : best + 2])  # the best by itself may be luck
-    return fmean(values[-window:]) - around_best > max(SURE * noise(values), STILL * abs(around_best))
+    reach = 0 if len(values) < FEW else 1  # the best by itself may be luck
+    around_best = fmean(values[max(best - reach, 0) : best + reach + 1])
+    return fmean(values[-window:]) - around_best > max(SURE * noise(values), _least_rise(values) * abs(around_best))
+
+
+def _least_rise(values: Sequence[float]) -> float:
+    """Return from which share of a loss on a rise counts."""
+    return LOUD if len(values) < FEW else STILL
 
 
 def _points(log_history: Sequence[Mapping[str, float]], name: str) -> list[Point]:

@@ -5,8 +5,9 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
+from transformers.trainer_utils import IntervalStrategy
 
-from hf_strategies.callbacks.learning_curves import MIN_EVALUATIONS, Verdict, judge, read_curves
+from hf_strategies.callbacks.learning_curves import FEW, MIN_EVALUATIONS, Verdict, judge, read_curves
 from hf_strategies.callbacks.stored_state import stored_attributes
 from hf_strategies.reports.events import EventLog
 
@@ -14,8 +15,9 @@ from hf_strategies.reports.events import EventLog
 class OverfittingCallback(TrainerCallback, ExportableState):
     """Print what the losses of training and of validation show, when that changes and at the end of training.
 
-    Rank 0 prints: still learning, flat, overfitting since a step, underfitting, or too noisy to tell. It reads what is
-    logged, so that training must be logged and `eval_loss` evaluated; `learning_curves.judge` has the rules.
+    Rank 0 prints: still learning, flat, overfitting since a step, underfitting, or too noisy to tell; before four
+    evaluations at the end alone. It reads what is logged: `eval_loss` must be evaluated, and the training loss, where
+    it is logged at all, is logged with each evaluation. `learning_curves.judge` has the rules.
 
     Args:
         event_log: The file of events where each verdict is also recorded; None records nothing.
@@ -40,10 +42,21 @@ class OverfittingCallback(TrainerCallback, ExportableState):
         self.verdict, self._told_at = None, -1
         self.__dict__.update(stored_attributes(self, state))
 
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if control.should_evaluate and args.logging_strategy != IntervalStrategy.NO:
+            control.should_log = True
+
+    on_epoch_end = on_step_end
+
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        found = None if self._told_at is None else judge(read_curves(state.log_history))
+        if self._told_at is None:
+            return
+        curves = read_curves(state.log_history)
+        found = judge(curves) if len(curves.steps) >= FEW else None
         if found is not None and found.kind != self.verdict:
             self._tell(found, state)
 

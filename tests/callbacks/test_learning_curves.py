@@ -65,8 +65,27 @@ def test_the_sentences():
     assert said[NOISY] == "too noisy to tell: validation loss goes up and down by about 0.24 between evaluations"
 
 
-def test_three_evaluations_say_nothing():
-    assert judge(curves([1.0, 0.5, 0.2], [1.0, 2.0, 3.0])) is None
+@pytest.mark.parametrize(
+    ("training", "validation", "kind", "since"),
+    [
+        ([0.9, 0.6, 0.4], [1.0, 0.8, 0.7], LEARNING, None),
+        ([0.9, 0.6], [1.0, 0.8], LEARNING, None),
+        ([0.9, 0.6, 0.4], [1.0, 0.6, 0.8], OVERFITTING, 20),
+        ([0.9, 0.6], [0.6, 0.64], OVERFITTING, 10),  # by more than 5%
+        ([0.9, 0.6], [0.6, 0.62], FLAT, None),  # by less
+        ([0.9, 1.2], [0.6, 0.8], DIVERGING, 10),
+        ([0.70, 0.69, 0.69], [0.69, 0.69, 0.69], FLAT, None),  # the first loss is an epoch's mean: much may be learned
+        ([0.9, 0.6, 0.4], [0.5, 0.8, 0.5], NOISY, None),
+    ],
+)
+def test_two_or_three_evaluations_are_judged_one_by_one(training, validation, kind, since):
+    verdict = judge(curves(training, validation))
+    assert (verdict.kind, verdict.since) == (kind, since)
+    assert ("evaluations are few to tell it by" in verdict.said) == (since is not None)
+
+
+def test_one_evaluation_says_nothing():
+    assert judge(curves([1.0], [1.0])) is None
 
 
 def test_noise_is_what_goes_up_and_down_besides_one_fall_and_one_rise():

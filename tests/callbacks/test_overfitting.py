@@ -83,8 +83,31 @@ def test_an_evaluation_after_training_is_not_judged(train, capsys):
 
 
 def test_too_few_evaluations_are_said_to_be_too_few(train):
+    said, _ = train(max_steps=1)
+    assert said == ["losses at step 1: no verdict, expected 2 evaluations after a logged loss, got 1"]
+
+
+def test_three_evaluations_are_judged_at_the_end_alone(train):
     said, _ = train(max_steps=3)
-    assert said == ["losses at step 3: no verdict, expected 4 evaluations after a logged loss, got 3"]
+    assert said == [
+        "losses at step 3: still learning: validation loss went from 0.8 to 0.7 over the last 2 evaluations"
+    ]
+
+
+@pytest.mark.parametrize("trainer_class", [Trainer, StrategyTrainer])
+def test_the_training_loss_is_logged_with_each_evaluation(train, trainer_class):
+    every_epoch = {"max_steps": -1, "num_train_epochs": 3, "eval_strategy": "epoch", "logging_steps": 1000}
+    _, trainer = train(trainer_class=trainer_class, per_device_train_batch_size=8, save_strategy="no", **every_epoch)
+    history = trainer.state.log_history
+    evaluated = [row["step"] for row in history if "eval_loss" in row]
+    assert len(evaluated) == 3
+    assert [row["step"] for row in history if "loss" in row] == evaluated
+
+
+def test_a_run_that_logs_nothing_stays_silent(train):
+    said, trainer = train(logging_strategy="no", max_steps=3)
+    assert not [row for row in trainer.state.log_history if "loss" in row]
+    assert said == ["losses at step 3: no verdict, expected 2 evaluations after a logged loss, got 0"]
 
 
 class StopFile(TrainerCallback):
