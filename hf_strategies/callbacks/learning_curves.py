@@ -78,11 +78,10 @@ def judge(curves: Curves) -> Verdict | None:
         trained = f"training loss went from {_number(training[best])} to {_number(fmean(training[-window:]))}"
         doubt = f"; {len(steps)} evaluations are few to tell it by" if few else ""
         if _has_risen(training, best, window):
-            said = f"getting worse since step {steps[best]}: {rose} and {trained}; the learning rate may be too high{doubt}"
-            return Verdict(DIVERGING, steps[best], said)
-        return Verdict(
-            OVERFITTING, steps[best], f"overfitting since step {steps[best]}: {rose} while {trained}{doubt}"
-        )
+            said = f"getting worse since step {steps[best]}: {rose} and {trained}; the learning rate may be too high"
+            return Verdict(DIVERGING, steps[best], said + doubt)
+        said = f"overfitting since step {steps[best]}: {rose} while {trained}"
+        return Verdict(OVERFITTING, steps[best], said + doubt)
     return _judge_recent(curves, window)
 
 

@@ -97,7 +97,7 @@ def test_three_evaluations_are_judged_at_the_end_alone(train):
 @pytest.mark.parametrize("trainer_class", [Trainer, StrategyTrainer])
 def test_the_training_loss_is_logged_with_each_evaluation(train, trainer_class):
     every_epoch = {"max_steps": -1, "num_train_epochs": 3, "eval_strategy": "epoch", "logging_steps": 1000}
-    _, trainer = train(trainer_class=trainer_class, per_device_train_batch_size=8, save_strategy="no", **every_epoch)
+    _, trainer = train(trainer_class=trainer_class, per_device_train_batch_size=16, save_strategy="no", **every_epoch)
     history = trainer.state.log_history
     evaluated = [row["step"] for row in history if "eval_loss" in row]
     assert len(evaluated) == 3
