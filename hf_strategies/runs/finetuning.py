@@ -62,7 +62,7 @@ def finetune(arguments: Arguments, stand_on: Callable[[str], Arguments] | None) 
         facts = JobFacts(
             task=str(arguments.task.task),
             num_examples=len(job.sides.train),
-            num_classes=len(job.task.config.get("id2label", ())),
+            num_classes=len(job.task.config["id2label"]) if job.task.classes(job.sides.train) else 0,
             num_parameters=count_parameters(arguments, job.task),
             linear_probe=arguments.weights.linear_probe,
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hf_strategies.reports import format_count
 
 FEW = 2_500  # examples: below it fine-tuning is unstable (Zhang et al. 2021, https://arxiv.org/abs/2006.05987)
-TOO_FEW = 50  # examples per class: a linear probe, or prompting, may do better
+TOO_FEW = 50  # examples, per class where there are some: a linear probe, or prompting, may do better
 LARGE = 1_000_000_000  # parameters: all of them no longer fit a single consumer GPU with AdamW's state
 
 
@@ -16,7 +16,7 @@ class JobFacts:
     Args:
         task: A name on the shelf of tasks.
         num_examples: Rows to train on.
-        num_classes: Classes to tell apart; 0 where there are none.
+        num_classes: Classes of which each example has one; 0 where it has none, or several.
         num_parameters: Of the checkpoint; 0 where training starts from scratch.
         linear_probe: Whether the head alone is to be trained.
     """
@@ -46,6 +46,8 @@ def choose_recipe(facts: JobFacts) -> tuple[str, str]:
         return "lora", f"{about}: too large to train whole"
     if facts.task in ("image-classification", "clip-classification"):
         return "vit_finetune", about
+    if facts.task == "seq2seq":
+        return "seq2seq", f"{about}: an encoder-decoder wants a higher rate than an encoder"
     if facts.num_examples < FEW:
         return "small_data", f"{about}: few examples need a warmup and many epochs"
     return "full", about
@@ -53,10 +55,14 @@ def choose_recipe(facts: JobFacts) -> tuple[str, str]:
 
 def too_little_data(facts: JobFacts) -> str:
     """Say so where there is hardly anything to learn from; nothing otherwise."""
-    if facts.num_classes and facts.num_examples < TOO_FEW * facts.num_classes:
-        per_class = facts.num_examples / facts.num_classes
-        return (
-            f"{per_class:.0f} examples per class are few: compare with --linear_probe and with scripts/score.py, and "
-            "repeat with several seeds before you trust a score"
-        )
-    return ""
+    count = facts.num_examples / max(facts.num_classes, 1)
+    if count >= TOO_FEW:
+        return ""
+    others = []
+    if facts.num_parameters and facts.task.endswith("-classification") and not facts.linear_probe:
+        others.append("with --linear_probe")
+    if facts.num_classes and facts.task == "text-classification":
+        others.append("with scripts/score.py")
+    compare = f"compare {' and '.join(others)}, and " if others else ""
+    per_class = " per class" if facts.num_classes else ""
+    return f"{count:.0f} examples{per_class} are few: {compare}repeat with several seeds before you trust a score"

@@ -16,7 +16,7 @@ from scripts.finetune import main as finetune
 from scripts.pretrain import main as pretrain
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-TEXTS, ANSWERS, IMAGES, DIGITS = "texts", "answers", "images", "digits"
+TEXTS, ANSWERS, PAIRS, IMAGES, DIGITS = "texts", "answers", "pairs", "images", "digits"
 
 # What each recipe of fine-tuning is tried on, and what it must say of itself before it trains.
 TUNED = {
@@ -29,6 +29,7 @@ TUNED = {
     "qlora": (TEXTS, r"of [\d.]+ k parameters learn"),
     "linear_probe": (TEXTS, r"frozen: all but .*classifier"),
     "instruct": (ANSWERS, r"\(100\.0%\)"),
+    "seq2seq": (PAIRS, r"\(100\.0%\)"),
     "vit_finetune": (IMAGES, r"\(100\.0%\)"),
     "from_scratch": (DIGITS, r"random weights"),
 }
@@ -51,6 +52,9 @@ def task_flags(tmp_path, text_checkpoint):
         elif kind == ANSWERS:
             lines = [{"instruction": f"count to {n}", "input": "", "output": " 1 2 3"} for n in range(32)]
             task = ["causal-lm", "--model_name_or_path", text_checkpoint("gpt2"), "--max_seq_length", "128"]
+        elif kind == PAIRS:
+            lines = [{"text": f"the number {n}", "label": str(n)} for n in range(32)]
+            task = ["seq2seq", "--model_name_or_path", text_checkpoint("t5"), "--max_target_length", "8"]
         else:
             pytest.importorskip("kornia", reason="images are changed by kornia")
             few = ["--max_train_samples", "32", "--max_eval_samples", "16"]

@@ -23,7 +23,9 @@ def facts(**changes) -> JobFacts:
         ({"task": "causal-lm", "num_parameters": LARGE}, "lora"),
         ({"task": "image-classification"}, "vit_finetune"),
         ({"task": "image-classification", "num_parameters": 0}, "from_scratch"),
-        ({"task": "seq2seq", "num_examples": 500}, "small_data"),
+        ({"task": "seq2seq"}, "seq2seq"),
+        ({"task": "seq2seq", "num_examples": 500}, "seq2seq"),
+        ({"task": "seq2seq", "num_parameters": LARGE}, "lora"),
     ],
 )
 def test_the_recipe_follows_from_task_examples_and_model(changes, recipe):
@@ -42,4 +44,23 @@ def test_hardly_any_examples_of_a_class_are_a_reason_to_warn():
     assert too_little_data(facts(num_examples=100)) == ""
     assert too_little_data(facts(num_examples=99)).startswith("50 examples per class are few")  # 49.5, rounded
     assert too_little_data(facts(num_examples=240, num_classes=6)).startswith("40 examples per class are few")
-    assert too_little_data(facts(num_examples=3, num_classes=0)) == ""
+    assert too_little_data(facts(num_examples=49, num_classes=0)).startswith("49 examples are few")  # a regression
+    assert too_little_data(facts(num_examples=50, num_classes=0)) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "probe", "prompted"),
+    [
+        ({}, True, True),
+        ({"linear_probe": True}, False, True),
+        ({"num_classes": 0}, True, False),  # several labels, or a number
+        ({"task": "token-classification", "num_classes": 0}, True, False),
+        ({"task": "image-classification"}, True, False),
+        ({"task": "image-classification", "num_parameters": 0}, False, False),
+        ({"task": "seq2seq", "num_classes": 0}, False, False),
+    ],
+)
+def test_what_few_examples_are_to_be_compared_with_is_there_for_the_task(changes, probe, prompted):
+    said = too_little_data(facts(num_examples=10, **changes))
+    assert ("--linear_probe" in said, "scripts/score.py" in said) == (probe, prompted)
+    assert "several seeds" in said
