@@ -13,6 +13,11 @@ from hf_strategies.errors import UserError
 IGNORED = -100  # a label that stands for none: padding, and whatever is not to be learned
 
 
+def first_output(outputs: Any) -> Any:
+    """Return a model's scores: what it hands over, or the first of several things."""
+    return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
 def class_labels(predictions: Any, references: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return the predicted and the true class of whatever has one. `[labels]`
 

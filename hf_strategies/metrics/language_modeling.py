@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hf_strategies.metrics.inputs import IGNORED
+from hf_strategies.metrics.inputs import IGNORED, first_output
 from hf_strategies.metrics.perplexity import perplexity_of
 
 
@@ -38,7 +38,7 @@ def token_nll(logits: Tensor | tuple[Tensor, ...], labels: Tensor) -> Tensor:
         labels: `[rows, tokens]`, -100 where there is no target.
     """
     rows = []
-    logits = logits[0] if isinstance(logits, tuple) else logits
+    logits = first_output(logits)
     for row_logits, row_labels in zip(logits, labels, strict=True):  # one row at a time: float32 logits are large
         nats = F.cross_entropy(row_logits.float(), row_labels, ignore_index=IGNORED, reduction="sum")
         rows.append(torch.stack([nats, (row_labels != IGNORED).sum().float()]))

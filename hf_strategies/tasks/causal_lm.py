@@ -13,7 +13,8 @@ from hf_strategies.data.example_packing import PackedExamples, TokenExample
 from hf_strategies.data.labelled import Columns, Row, Sides, read_sides
 from hf_strategies.data.sources import DataSource
 from hf_strategies.errors import UserError, first_line
-from hf_strategies.metrics.language_modeling import IGNORED, language_modeling_metrics, next_token_nll
+from hf_strategies.metrics.inputs import IGNORED, first_output
+from hf_strategies.metrics.language_modeling import language_modeling_metrics, next_token_nll
 from hf_strategies.tasks import conversations
 from hf_strategies.tasks.task import Question, TaskSettings
 
@@ -96,7 +97,7 @@ class CausalLM:
         return conversations.question(row, processor, self.settings.prompt_template)
 
     def reduce_logits(self, logits: Any, labels: Tensor) -> Any:
-        logits = logits[0] if isinstance(logits, tuple) else logits
+        logits = first_output(logits)
         return next_token_nll(logits[:, -labels.shape[1] :], labels)  # without those of a soft prompt before the row
 
     def score(self, prediction: EvalPrediction) -> dict[str, float]:

@@ -16,6 +16,7 @@ from hf_strategies.data.labelled import Row, Sides
 from hf_strategies.data.sources import DataSource
 from hf_strategies.errors import UserError
 from hf_strategies.metrics import compute_metrics
+from hf_strategies.metrics.inputs import first_output
 from hf_strategies.tasks import labels
 from hf_strategies.tasks.task import TaskSettings
 
@@ -147,7 +148,7 @@ class ImageClassification:
         return BatchRequests(self.batches)
 
     def reduce_logits(self, logits: Any, labels: Tensor) -> Any:
-        return logits[0] if isinstance(logits, tuple) else logits
+        return first_output(logits)
 
     @property
     def metrics(self) -> tuple[str, ...]:

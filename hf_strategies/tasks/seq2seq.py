@@ -15,11 +15,11 @@ from hf_strategies.data.labelled import Columns, Row, Sides, read_sides
 from hf_strategies.data.sources import DataSource
 from hf_strategies.metrics import compute_metrics
 from hf_strategies.metrics.generation import rouge_reads
+from hf_strategies.metrics.inputs import IGNORED
 from hf_strategies.metrics.scoring import check_package
 from hf_strategies.tasks.task import Question, TaskSettings
 from hf_strategies.tasks.texts import count_cut, problem_of_text
 
-IGNORED = -100
 METRIC = "chrf"
 GENERAL = (METRIC, "bleu", "exact_match")
 ROUGE = ("rouge1", "rouge2", "rougeL")  # reads English letters alone

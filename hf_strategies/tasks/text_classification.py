@@ -13,6 +13,7 @@ from hf_strategies.augmentation.augmented import AugmentedRows
 from hf_strategies.data.labelled import Columns, Row, Sides, read_sides
 from hf_strategies.data.sources import DataSource
 from hf_strategies.metrics import compute_metrics
+from hf_strategies.metrics.inputs import first_output
 from hf_strategies.tasks import labels
 from hf_strategies.tasks.task import TaskSettings
 from hf_strategies.tasks.texts import content_of, count_cut, problem_of_text
@@ -90,7 +91,7 @@ class TextClassification:
         return DataCollatorWithPadding(processor)
 
     def reduce_logits(self, logits: Any, labels: Tensor) -> Any:
-        return logits[0] if isinstance(logits, tuple) else logits
+        return first_output(logits)
 
     def score(self, prediction: EvalPrediction) -> dict[str, float]:
         predicted = np.asarray(prediction.predictions)

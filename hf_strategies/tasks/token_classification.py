@@ -15,11 +15,11 @@ from hf_strategies.data.sources import DataSource
 from hf_strategies.errors import UserError
 from hf_strategies.metrics import compute_metrics
 from hf_strategies.metrics.entities import is_entity_tag
+from hf_strategies.metrics.inputs import IGNORED, first_output
 from hf_strategies.tasks import labels
 from hf_strategies.tasks.task import TaskSettings
 from hf_strategies.tasks.texts import count_cut
 
-IGNORED = -100
 ENTITY_METRICS = ("entity_f1", "entity_precision", "entity_recall", "accuracy")
 TAG_METRICS = ("accuracy", "f1_macro")
 
@@ -79,7 +79,7 @@ class TokenClassification:
         return DataCollatorForTokenClassification(processor)
 
     def reduce_logits(self, logits: Any, labels: Tensor) -> Any:
-        return (logits[0] if isinstance(logits, tuple) else logits).argmax(dim=-1)
+        return first_output(logits).argmax(dim=-1)
 
     def score(self, prediction: EvalPrediction) -> dict[str, float]:
         predicted, true = self._words(prediction.predictions, prediction.label_ids)
