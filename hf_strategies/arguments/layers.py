@@ -21,6 +21,7 @@ RETIRED = {
 }
 
 RECIPES = Path(__file__).parents[1] / "recipes"  # a folder for each job, called as its script is
+SHIPPED = "recipe "  # how the places in shipped recipes begin
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,13 @@ def find_recipe(name: str, job: str) -> Path:
     if name not in known:
         raise UserError(f"{unknown_recipe(name, job)} (known: {', '.join(known)}, or a path to a .yaml)")
     return RECIPES / job / f"{name}.yaml"
+
+
+def shipped_layers(name: str, job: str) -> list[Layer]:
+    """Read a shipped recipe, and before it the one that its own `recipe:` line names."""
+    layer = read_yaml(find_recipe(name, job), f"{SHIPPED}{name}")
+    base = layer.values.pop("recipe", None)
+    return [*(shipped_layers(base.value, job) if base is not None else ()), layer]
 
 
 def unknown_recipe(name: object, job: str) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from hf_strategies.arguments.layers import Layer, unknown_setting
+from hf_strategies.arguments.layers import SHIPPED, Layer, unknown_setting
 from hf_strategies.arguments.settings import Setting, convert
 from hf_strategies.schedulers import SCHEDULERS
 
@@ -64,6 +64,11 @@ class Value:
 
     value: Any
     where: str
+
+    @property
+    def from_recipe(self) -> bool:
+        """Whether a shipped recipe set it, and not its user."""
+        return self.where.startswith(SHIPPED)
 
 
 def merge(

@@ -17,6 +17,7 @@ from hf_strategies.arguments.layers import (
     read_flags,
     read_yaml,
     recipe_names,
+    shipped_layers,
     unknown_recipe,
 )
 from hf_strategies.arguments.merging import Value, merge
@@ -119,7 +120,7 @@ def parse_arguments(
     argv = list(sys.argv[1:] if argv is None else argv)
     settings = all_settings(job)
     if "--help" in argv or "-h" in argv:
-        there, _ = merge(_shipped_layers(default_recipe, job), settings, [])
+        there, _ = merge(shipped_layers(default_recipe, job), settings, [])
         shown = {**settings, **{name: replace(settings[name], default=there[name].value) for name in there}}
         print(help_text(description, shown, recipes=recipe_names(job), default_recipe=default_recipe))
         raise SystemExit(0)
@@ -190,7 +191,7 @@ def _file_layers(named: str, default_recipe: str, job: str, problems: list[str])
         named = default_recipe
     known = recipe_names(job)
     if named in known:
-        return _shipped_layers(named, job), named, named
+        return shipped_layers(named, job), named, named
     base = layer.values.pop("recipe", None)
     recipe, name = default_recipe, path.stem
     if base is not None and base.value is not None:
@@ -198,14 +199,7 @@ def _file_layers(named: str, default_recipe: str, job: str, problems: list[str])
             recipe = name = base.value
         else:
             problems.append(f"{base.where}: {unknown_recipe(base.value, job)} (known: {', '.join(known)})")
-    return [*_shipped_layers(recipe, job), layer], recipe, name
-
-
-def _shipped_layers(name: str, job: str) -> list[Layer]:
-    """Read a shipped recipe, and before it the one that its own `recipe:` line names."""
-    layer = read_yaml(find_recipe(name, job), f"recipe {name}")
-    base = layer.values.pop("recipe", None)
-    return [*(_shipped_layers(base.value, job) if base is not None else ()), layer]
+    return [*shipped_layers(recipe, job), layer], recipe, name
 
 
 def _fill(topic: type, merged: dict[str, Value]) -> Any:

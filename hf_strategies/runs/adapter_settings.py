@@ -5,17 +5,16 @@ from dataclasses import replace
 from hf_strategies.adapters import ADAPTERS
 from hf_strategies.adapters.learning_rate import adapter_learning_rate
 from hf_strategies.arguments import Arguments
+from hf_strategies.arguments.layers import shipped_layers
 from hf_strategies.arguments.merging import Value
 from hf_strategies.errors import UserError
-
-RECIPE = "recipe "  # how the places begin that shipped recipes are named by
-ADAPTER_RECIPES = {"lora": "lora", "qlora": "lora"}  # whose rates are made for an adapter, and for which
 
 
 def settle_adapter(arguments: Arguments) -> Arguments:
     """Give an adapter that its user chose the rate that it wants, and its settings of the optimizer.
 
-    A rate of the user's own stays, and so does the rate of a recipe that chooses the adapter itself.
+    A rate of the user's own stays, and so does the rate of a recipe that chooses the adapter itself, or is for a head
+    alone.
 
     Raises:
         UserError: The adapter needs parameter groups, and the optimizer has none.
@@ -25,10 +24,12 @@ def settle_adapter(arguments: Arguments) -> Arguments:
         return arguments
     settled, facts = arguments, ADAPTERS[name].facts
     rate = arguments.values["learning_rate"]
-    if rate.where.startswith(RECIPE) and not arguments.values["adapter"].where.startswith(RECIPE):
+    layers = shipped_layers(arguments.recipe, arguments.job)
+    made_for = {key: item.value for layer in layers for key, item in layer.values.items()}
+    if rate.from_recipe and not arguments.values["adapter"].from_recipe and not made_for.get("linear_probe"):
         full_rate = float(rate.value)
-        if arguments.recipe in ADAPTER_RECIPES:
-            full_rate /= ADAPTERS[ADAPTER_RECIPES[arguments.recipe]].facts["lr_ratio"]
+        if (other := made_for.get("adapter")) is not None:
+            full_rate /= ADAPTERS[other].facts["lr_ratio"]
         chosen, rule = adapter_learning_rate(full_rate, name)
         settled = replace(
             settled,

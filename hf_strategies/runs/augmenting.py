@@ -87,11 +87,11 @@ def left_out(arguments: Arguments, *, texts: bool, images: bool) -> list[str]:
     for name, (kind, there) in kinds.items():
         if there or not getattr(arguments.augmentation, name):
             continue
-        where = arguments.values[name].where
+        given = arguments.values[name]
         said = f"{name}: task {arguments.task.task} has no {kind} that it could change"
-        if not where.startswith("recipe "):
+        if not given.from_recipe:
             raise UserError(said)
-        notes.append(f"{said}; what {where} says is left out")
+        notes.append(f"{said}; what {given.where} says is left out")
     return notes
 
 

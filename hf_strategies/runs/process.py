@@ -113,14 +113,14 @@ def build_training_arguments(
         made, given = Seq2SeqTrainingArguments, {**generates, **given}
     if arguments.strategy.global_batch_size is not None:
         sizes = ("global_batch_size", "per_device_train_batch_size")
-        wheres = [arguments.values[name].where for name in sizes if name in arguments.values]
+        sized = [arguments.values[name] for name in sizes if name in arguments.values]
         given["per_device_train_batch_size"], given["gradient_accumulation_steps"] = split_batch(
             parse_batch_size(arguments.strategy.global_batch_size),
             max_seq_length=max_seq_length,
             per_device=given.get("per_device_train_batch_size", TrainingArguments.per_device_train_batch_size),
             world_size=world_size(),
             # A user who gives both means both; a recipe does not know the devices.
-            shrink=len(wheres) < 2 or any(where.startswith("recipe ") for where in wheres),
+            shrink=len(sized) < 2 or any(given.from_recipe for given in sized),
         )
     try:
         return made(**given)

@@ -90,7 +90,7 @@ def sequence_length(arguments: Arguments, task_head: str, tokenizer: Any) -> int
         return wanted
     longest = min(positions, tokenizer.model_max_length)  # RoBERTa has two positions more than it can use
     given = arguments.values.get("max_seq_length")
-    if given is not None and not given.where.startswith("recipe "):
+    if given is not None and not given.from_recipe:
         check_positions(longest, wanted, arguments.model.model_name_or_path)
     return min(wanted, longest)
 

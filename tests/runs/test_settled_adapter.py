@@ -1,12 +1,10 @@
 import pytest
-import yaml
 
 from hf_strategies.adapters import ADAPTERS
 from hf_strategies.arguments import parse_arguments
-from hf_strategies.arguments.layers import RECIPES
 from hf_strategies.arguments.tuning_topics import FINETUNE
 from hf_strategies.errors import UserError
-from hf_strategies.runs.adapter_settings import ADAPTER_RECIPES, settle_adapter
+from hf_strategies.runs.adapter_settings import settle_adapter
 
 
 def settled(*words: str):
@@ -44,14 +42,12 @@ def test_a_recipe_that_chooses_the_adapter_knows_its_rate():
 
 def test_the_rate_of_another_adapters_recipe_is_first_brought_back_to_a_full_one():
     assert rate("lora", "--adapter", "pissa") == pytest.approx(3e-5)  # pissa trains at the full rate
+    assert rate("qlora", "--adapter", "pissa", "--quantization", "null") == pytest.approx(2e-5)
     assert rate("lora", "--adapter", "ia3") == ADAPTERS["ia3"].facts["lr"]
 
 
-def test_every_recipe_with_an_adapter_is_known():
-    recipes = {path.stem: yaml.safe_load(path.read_text()) for path in (RECIPES / FINETUNE).glob("*.yaml")}
-    chosen = {name: recipe["adapter"] for name, recipe in recipes.items() if "adapter" in recipe}
-    standing = {name: chosen[recipe["recipe"]] for name, recipe in recipes.items() if recipe.get("recipe") in chosen}
-    assert {**chosen, **standing} == ADAPTER_RECIPES
+def test_the_rate_of_a_head_alone_is_no_rate_of_full_fine_tuning():
+    assert rate("linear_probe", "--no_linear_probe", "--adapter", "lora") == 1e-3
 
 
 def test_lora_plus_brings_its_ratio_of_rates_unless_the_user_has_one():
