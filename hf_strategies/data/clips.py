@@ -15,6 +15,7 @@ from hf_strategies.data.sources import DataSource, matching_files
 from hf_strategies.errors import UserError, did_you_mean, first_line
 
 CLIPS, LABELS = "clips", "labels"
+MAX_PIXEL = 255  # of a byte
 SHAPE = "[n, channels, frames, height, width]"
 
 
@@ -37,11 +38,12 @@ def read_clip_sides(
         max_broken_share: As of `labelled.read_sides`, like all the others.
 
     Returns:
-        Rows of `clip` `[channels, frames, height, width]`, of the file's own type, and `label`.
+        Rows of `clip` `[channels, frames, height, width]` and `label`. Clips of fractions are of the file's own type,
+        those of whole numbers pixels, uint8 or uint16.
 
     Raises:
-        UserError: No file was named; a file is no such archive, its arrays do not fit each other, or clips differ in
-            shape from file to file; too many hold values that are not finite.
+        UserError: No file was named; a file is no such archive, its arrays do not fit each other or hold whole numbers
+            that are no pixels, or clips differ in shape from file to file; too many hold values that are not finite.
     """
     if not train.files:
         raise UserError("clips come from files: name train_file, a .npz with clips and labels")
@@ -104,4 +106,17 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise UserError(f"{path}: {CLIPS} must be numbers, got {clips.dtype}")
     if labels.shape != clips.shape[:1]:
         raise UserError(f"{path}: {len(clips)} clips need as many labels, got {list(labels.shape)}")
-    return clips, labels
+    return _as_pixels(path, clips), labels
+
+
+def _as_pixels(path: Path, clips: np.ndarray) -> np.ndarray:
+    """Bring whole numbers of a type that says nothing of their range, such as numpy's usual one, to bytes."""
+    if clips.dtype.kind == "f" or clips.dtype in (np.uint8, np.uint16):
+        return clips
+    lowest, highest = clips.min(), clips.max()
+    if lowest < 0 or highest > MAX_PIXEL:
+        raise UserError(
+            f"{path}: {CLIPS} of type {clips.dtype} must be pixels from 0 to {MAX_PIXEL}, got {lowest} to {highest}: "
+            "save pixels of 16 bits as uint16, other numbers as float32"
+        )
+    return clips.astype(np.uint8)

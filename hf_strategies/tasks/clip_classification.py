@@ -16,24 +16,27 @@ from hf_strategies.errors import UserError
 from hf_strategies.metrics import compute_metrics
 from hf_strategies.metrics.inputs import first_output
 from hf_strategies.tasks import labels
+from hf_strategies.tasks.image_classification import ImageShape, of_channels
 from hf_strategies.tasks.task import TaskSettings
 
 
 class ClipRows(Dataset):
     """Clips as the host's video models take them, frames before channels.
 
-    Whole numbers are pixels, and brought from their type's range to [-1, 1]; fractions stay as they are.
+    Whole numbers are pixels, and normalised as the model has its images; fractions stay as they are.
 
     Args:
         rows: With `clip` and `label`.
         classes: Number of each row's class.
+        shape: With the mean and standard deviation of pixels.
     """
 
     draws_nothing = True
 
-    def __init__(self, rows: Sequence[Row], classes: Sequence[int]) -> None:
+    def __init__(self, rows: Sequence[Row], classes: Sequence[int], shape: ImageShape) -> None:
         self.rows = rows
         self.classes = classes
+        self.shape = shape
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -42,7 +45,11 @@ class ClipRows(Dataset):
         clip = self.rows[index]["clip"]
         values = clip.astype(np.float32)
         if clip.dtype.kind in "ui":
-            values = values * (2.0 / np.iinfo(clip.dtype).max) - 1.0
+            mean, std = (
+                np.reshape(of_channels(each, len(clip)), (-1, 1, 1, 1)).astype(np.float32)
+                for each in (self.shape.mean, self.shape.std)
+            )
+            values = (values / np.iinfo(clip.dtype).max - mean) / std
         return {"pixel_values": torch.from_numpy(values.swapaxes(0, 1).copy()), "labels": self.classes[index]}
 
 
@@ -77,7 +84,7 @@ class ClipClassification:
         return self.labels.config
 
     def dataset(self, side: str, rows: Sequence[Row], processor: Any, *, seed: int, augment: Any = None) -> Dataset:
-        return ClipRows(rows, [self.labels.names.index(labels.name_of(row["label"])) for row in rows])
+        return ClipRows(rows, [self.labels.names.index(labels.name_of(row["label"])) for row in rows], processor)
 
     def classes(self, rows: Sequence[Row]) -> list[int] | None:
         return self.labels.numbers(row["label"] for row in rows)

@@ -29,6 +29,16 @@ def test_clips_and_labels_come_as_they_are_in_the_file(tmp_path):
     assert {row["label"] for row in sides.train} == {0, 1}
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.int16, np.uint32])
+def test_pixels_are_bytes_whatever_type_holds_them(tmp_path, kind):
+    limits = {**LIMITS, "validation_share": 0.5}
+    rows = read_clip_sides(write(tmp_path / "a.npz", clips(8, kind), np.arange(8) % 2), None, **limits).train
+    same = read_clip_sides(write(tmp_path / "b.npz", clips(8), np.arange(8) % 2), None, **limits).train
+    for row, other in zip(rows, same, strict=True):
+        assert row["clip"].dtype == np.uint8
+        np.testing.assert_array_equal(row["clip"], other["clip"])
+
+
 def test_a_clip_that_is_not_finite_is_skipped_and_listed(tmp_path):
     made = clips(40, np.float32)
     made[7, 0, 0, 0, 0] = np.nan
@@ -43,6 +53,11 @@ def test_a_clip_that_is_not_finite_is_skipped_and_listed(tmp_path):
         ({"clip": clips(2), "labels": [0, 1]}, "no array 'clips', did you mean 'clip'"),
         ({"clips": clips(2)[:, :, 0], "labels": [0, 1]}, r"must be \[n, channels, frames, height, width\]"),
         ({"clips": clips(2)[:, :, :0], "labels": [0, 1]}, r"none of them 0, got \[2, 3, 0, 5, 6\]"),
+        (
+            {"clips": clips(2, np.int64) * 16, "labels": [0, 1]},
+            "clips of type int64 must be pixels from 0 to 255, got 0 to 40[0-9][0-9]: .* uint16, other numbers as",
+        ),
+        ({"clips": clips(2, np.int8), "labels": [0, 1]}, "clips of type int8 must be pixels from 0 to 255, got -128"),
         ({"clips": clips(3), "labels": [0, 1]}, "3 clips need as many labels, got"),
         (
             {"clips": np.array([["a"]], dtype=object), "labels": [0]},
