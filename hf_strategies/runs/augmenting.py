@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from transformers import AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel
 
 from hf_strategies.arguments import Arguments
+from hf_strategies.arguments.topics import ModelArguments
 from hf_strategies.arguments.tuning_checks import as_steps
 from hf_strategies.augmentation import TextAugmenter, parse_image_spec, parse_text_spec
 from hf_strategies.augmentation.back_translation import Translator, paraphrase
@@ -60,19 +61,26 @@ def build_augmentation(
     if "mask_token" in needs:
         supplies["mask_token"] = find_mask_token(processor)
     if "synonyms" in needs:
-        name = arguments.model.model_name_or_path
         chosen = choose_synonyms(
             texts,
             source=asked.synonyms,
             tokenizer=processor,
             embeddings=model.get_input_embeddings().weight.detach(),
-            load_masked_lm=None if name is None else partial(AutoModelForMaskedLM.from_pretrained, name),
+            load_masked_lm=partial(load_masked_lm, arguments.model),
         )
         supplies["synonyms"] = chosen.synonyms
         notes.append(f"synonyms: {chosen.reason}")
     if "paraphrases" in needs:
         supplies["paraphrases"] = paraphrases(arguments, texts, seed=seed)
     return TextAugmenter(supply(spec, **supplies), seed), notes
+
+
+def load_masked_lm(model: ModelArguments) -> PreTrainedModel:
+    """Load the checkpoint to be trained with its masked-language-model head."""
+    assert model.model_name_or_path is not None  # tasks of texts need one
+    return AutoModelForMaskedLM.from_pretrained(
+        model.model_name_or_path, revision=model.model_revision or "main", trust_remote_code=model.trust_remote_code
+    )
 
 
 def left_out(arguments: Arguments, *, texts: bool, images: bool) -> list[str]:
