@@ -79,6 +79,12 @@ def test_every_metric_is_better_when_lower(tmp_path, metric):
     assert build_training_arguments(arguments, max_seq_length=256).greater_is_better is False
 
 
+@pytest.mark.parametrize("written", ["none", "null"])
+def test_reporting_to_nobody_is_the_hosts_own_default(tmp_path, written):
+    arguments = parse("--output_dir", str(tmp_path), "--use_cpu", "--report_to", written)
+    assert build_training_arguments(arguments, max_seq_length=512).report_to == []
+
+
 def test_a_file_that_the_host_looks_for_in_vain_is_one_line(tmp_path):
     arguments = parse("--accelerator_config", "[[[[]]]]", "--output_dir", str(tmp_path))
     with pytest.raises(UserError, match=r"^TrainingArguments: .*No such file.*\[\[\[\[\]\]\]\]'$"):
