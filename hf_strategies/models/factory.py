@@ -1,6 +1,8 @@
 """Make a model: an architecture from scratch, or a checkpoint to continue."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -119,7 +121,18 @@ def read_config(
             name_or_path, revision=revision or "main", trust_remote_code=trust_remote_code
         )
     except Exception as error:  # a missing file, broken JSON, a refused field
-        raise UserError(f"model_name_or_path {name_or_path!r} cannot be read: {first_line(error)}") from error
+        why = _no_model_but_adapter(Path(name_or_path)) or f"cannot be read: {first_line(error)}"
+        raise UserError(f"model_name_or_path {name_or_path!r} {why}") from error
+
+
+def _no_model_but_adapter(folder: Path) -> str:
+    """Say what an adapter's folder holds, and what to name instead; nothing of any other folder."""
+    try:
+        base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError):
+        return ""
+    merged = "".join(f" or {config.parent}, where it is merged" for config in folder.glob("*/config.json"))
+    return f"holds an adapter on {base} and no model: name {base}{merged}"
 
 
 def load_model(

@@ -1,7 +1,8 @@
 import pytest
 import torch
-from transformers import LlamaConfig
+from transformers import AutoModelForCausalLM, LlamaConfig
 
+from hf_strategies.adapters.factory import create_adapter
 from hf_strategies.errors import UserError
 from hf_strategies.models.factory import (
     create_config,
@@ -116,6 +117,20 @@ def test_a_checkpoint_saved_in_bf16_is_continued_in_float32(tiny_lm, tmp_path):
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
     with pytest.raises(UserError, match="cannot be read"):
         load_config(str(tmp_path))
+
+
+def test_the_folder_of_an_adapter_is_no_model_and_says_what_is(tiny_lm, tmp_path):
+    tiny_lm.save_pretrained(tmp_path / "base")
+    adapted = create_adapter("lora", AutoModelForCausalLM.from_pretrained(tmp_path / "base"), task_type="CAUSAL_LM")
+    adapted.save_pretrained(tmp_path / "run")
+    said = (
+        f"model_name_or_path '{tmp_path}/run' holds an adapter on {tmp_path}/base and no model: name {tmp_path}/base"
+    )
+    with pytest.raises(UserError, match=f"^{said}$"):
+        load_config(str(tmp_path / "run"))
+    tiny_lm.save_pretrained(tmp_path / "run" / "merged")
+    with pytest.raises(UserError, match=f"{said} or {tmp_path}/run/merged, where it is merged$"):
+        load_config(str(tmp_path / "run"))
 
 
 def test_damaged_or_missing_weights_are_refused(tiny_lm, tmp_path):
