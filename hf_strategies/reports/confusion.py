@@ -123,9 +123,9 @@ def confusion_lines(confusion: Confusion) -> str:
 
 
 def mixup_line(mixup: Mixup) -> str:
-    """Say what is taken for what, and how often: "cat is taken for dog 41 times (4.1% of cat)"."""
+    """Say what is taken for what, and how often: "'cat' is taken for 'dog' 41 times (4.1% of 'cat')"."""
     times = "once" if mixup.times == 1 else f"{format_number(mixup.times)} times"
-    return f"{mixup.true} is taken for {mixup.predicted} {times} ({format_share(mixup.share)} of {mixup.true})"
+    return f"{mixup.true!r} is taken for {mixup.predicted!r} {times} ({format_share(mixup.share)} of {mixup.true!r})"
 
 
 def format_share(share: float) -> str:

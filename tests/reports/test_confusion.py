@@ -64,8 +64,8 @@ def test_many_classes_or_long_names_are_the_worst_confusions(classes, length):
     counts[1][0], counts[2][0] = 1, 1000
     names = [chr(97 + number) * length for number in range(classes)]
     assert confusion_lines(Confusion(names, counts)).splitlines() == [
-        f"{'c' * length} is taken for {'a' * length} 1,000 times (96% of {'c' * length})",
-        f"{'b' * length} is taken for {'a' * length} once (2.4% of {'b' * length})",
+        f"'{'c' * length}' is taken for '{'a' * length}' 1,000 times (96% of '{'c' * length}')",
+        f"'{'b' * length}' is taken for '{'a' * length}' once (2.4% of '{'b' * length}')",
     ]
 
 

@@ -90,7 +90,7 @@ def test_twenty_pictures_keep_the_page_small():
 
 def test_the_card_names_what_is_confused_most():
     card = model_card(record())
-    assert "Most often, cat is taken for &lt;dog> 3 times (30% of cat)." in card
+    assert "Most often, 'cat' is taken for '&lt;dog>' 3 times (30% of 'cat')." in card
     right = Confusion(("a", "b"), ((3, 0), (0, 4)))
     assert "Most often" not in model_card(record(right))
     assert "Most often" not in model_card(RunRecord(title="a", location="b"))
