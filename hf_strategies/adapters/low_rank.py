@@ -69,7 +69,7 @@ def adalora(
         initial_rank: Rank of every layer at the start, above `target_rank`.
         alpha: Scale of the update.
         dropout: Share of an adapter's inputs that is dropped, in [0, 1).
-        orthogonality: Weight of the penalty on P and Q that are not orthogonal; it is added to the model's own loss.
+        orthogonality: Weight of the penalty on P and Q that are not orthogonal; it is added to the training loss.
 
     Raises:
         UserError: There would be nothing to drop.

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from transformers.loss.loss_utils import LOSS_MAPPING, ForCausalLMLoss
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+from hf_strategies.adapters.orthogonality import orthogonality_penalty
 from hf_strategies.errors import UserError
 from hf_strategies.objectives import OBJECTIVES, check_objective_settings
 from hf_strategies.objectives.items import COUNTED, IGNORED, per_item
@@ -130,10 +131,18 @@ class ObjectiveMixin(Host):
         logits, labels = self._logits(outputs, "objective"), self._labels(labels, "objective")
         sources, targets = self._sources(logits), self._targets(labels)
         if not self._is_evaluating:
-            return self._objective(sources, targets, num_items=num_items_in_batch)
+            loss = self._objective(sources, targets, num_items=num_items_in_batch)
+            return loss + self._penalty(self._counted(targets).sum(), num_items_in_batch)
         rows = self._evaluate_rows(sources, targets)
         self._evaluated_rows.append(self.gather_function(rows))  # without those that ranks have twice
         return per_item(rows[:, 0].sum(), rows[:, 1], num_items_in_batch)
+
+    def _penalty(self, items: Tensor, num_items: Tensor | int | None) -> Tensor | float:
+        """Return this batch's share of the adapter's penalty, by its items: the shares of an update add up to one."""
+        penalty = orthogonality_penalty(self.model)
+        if penalty is None:
+            return 0.0
+        return penalty if num_items is None else penalty * items / num_items
 
     def _evaluate_rows(self, sources: Tensor, targets: Tensor) -> Tensor:
         """Sum what evaluations show of each row, and count its items. `[rows, 2]`"""

@@ -1,6 +1,7 @@
 import copy
 import json
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -106,8 +107,9 @@ def test_averages_live_in_the_optimizer_until_ranks_are_settled(train):
     assert not any(SENSITIVITY in state for state in trainer.optimizer.state.values())
 
 
-def test_the_penalty_is_trained_with_and_not_evaluated(train):
-    trainer = train(StrategyTrainer, evaluate=True)
+@pytest.mark.parametrize("objective", [None, "cross_entropy"])
+def test_the_penalty_is_trained_with_and_not_evaluated(train, objective):
+    trainer = train(partial(StrategyTrainer, objective=objective), evaluate=True)
     history = trainer.state.log_history
     losses = [row["loss"] for row in history if "loss" in row]
     evaluations = [row["eval_loss"] for row in history if "eval_loss" in row]

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import AdaLoraConfig, LoraConfig, get_peft_model
 from torch import nn
 from torch.nn import functional as F
 from transformers import (
@@ -165,6 +165,21 @@ def test_an_update_has_one_gradient_however_it_is_split(prepare, case, split):
     for name, grad in expected.items():
         torch.testing.assert_close(keep.found[name], grad, rtol=1e-9, atol=1e-12)
     assert trainer.state.log_history[0]["loss"] == pytest.approx(loss.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("split", [(8, 1), (2, 4)], ids=["8x1", "2x4"])
+def test_the_penalty_of_adalora_is_in_the_loss_as_peft_adds_it(prepare, split):
+    torch.manual_seed(0)
+    ranks = {"init_r": 4, "target_r": 2, "total_step": 9, "orth_reg_weight": 0.3}
+    adalora = AdaLoraConfig(task_type="CAUSAL_LM", target_modules=["q_proj"], **ranks)
+    model = get_peft_model(llama(), adalora).double()
+    reference, keep = copy.deepcopy(model).train(), KeepGradients()
+    prepare(model, TEXT, UNEVEN, split=split, callbacks=[keep], objective="cross_entropy").train()
+    outputs = reference(input_ids=IDS, labels=UNEVEN)  # peft adds it to the model's loss, which is summed in float32
+    outputs.loss.backward()
+    for name, param in reference.named_parameters():
+        if param.grad is not None:
+            torch.testing.assert_close(keep.found[name], param.grad, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("case", CASES)
