@@ -21,14 +21,13 @@ from hf_strategies.runs import startup
 from hf_strategies.runs.adapter_settings import settle_adapter
 from hf_strategies.runs.augmenting import build_augmentation
 from hf_strategies.runs.costs import describe_costs
-from hf_strategies.runs.job import check_same_data, push, refuse_to_finish, run_in_folder, say, train
+from hf_strategies.runs.job import announce, check_same_data, push, run_in_folder, say, train
 from hf_strategies.runs.language_model import check_trusted
 from hf_strategies.runs.output_folder import OutputFolder, write_results
 from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
 from hf_strategies.runs.rate_by_width import settle_rate
 from hf_strategies.runs.recipe_choice import JobFacts, choose_recipe, too_little_data
 from hf_strategies.runs.results import closing_table, record_run, write_reports
-from hf_strategies.runs.script import outlast_first_signal
 from hf_strategies.runs.tuned_model import build_tuned_model, count_parameters, hidden_size
 from hf_strategies.runs.tuned_pictures import processor_of
 from hf_strategies.runs.tuned_predictions import report_predictions
@@ -95,10 +94,7 @@ def run(
     training = task.dataset("train", sides.train, job.processor, seed=seed, augment=augment)
     validation = task.dataset("validation", sides.validation, job.processor, seed=seed)
     notes = [*arguments.notes, *folder.notes, *job.notes, *task.notes, *tuned.notes, *said]
-    for note in notes:
-        say(f"note      {note}")
-    say(f"device    {startup.describe_precision(arguments, args, threads)}")
-    say(f"output    {folder.path}" + (f", resuming from {folder.checkpoint}" if folder.checkpoint else ""))
+    announce(arguments, args, folder, notes, threads=threads)
     held = f"{len(sides.validation):,} to validate ({sides.held_out})"
     say(f"data      {len(sides.train):,} examples to train on, {held}")
     say(f"model     {startup.describe_model(arguments, tuned.model)}, {describe_trained(tuned.model)}")
@@ -118,12 +114,7 @@ def run(
         check_same_data(Path(folder.checkpoint), sides.identity, "the examples have")
     if is_main_process():
         write_resolved(arguments, folder.path, f"Reruns this run: scripts/finetune.py {folder.path / FILE_NAME}")
-    results: dict[str, float] = {}
-    if wanted:
-        results |= train(trainer, folder.checkpoint)
-        refuse_to_finish(trainer, folder.path)
-        outlast_first_signal()
-        trainer.save_last()
+    results = train(trainer, folder) if wanted else {}
     predictions, scores = report_predictions(trainer, task, validation, sides.validation)
     results |= {**scores, **describe_costs(sides, args.device, trained=count_trained(tuned.model))}
     finish(arguments, trainer, job, results, notes, predictions)

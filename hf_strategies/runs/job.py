@@ -1,6 +1,6 @@
 """What every job does around its training: open its folder, go on or refuse to, and leave it finished."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from transformers import TrainingArguments
@@ -12,8 +12,10 @@ from hf_strategies.distributed.agreement import decide_together
 from hf_strategies.distributed.process_group import leave_process_group
 from hf_strategies.distributed.ranks import is_main_process
 from hf_strategies.errors import StoppedError, UserError, first_line
+from hf_strategies.runs import startup
 from hf_strategies.runs.output_folder import OutputFolder, open_output_folder
 from hf_strategies.runs.results import closing_table
+from hf_strategies.runs.script import outlast_first_signal
 from hf_strategies.training import StrategyTrainer
 
 
@@ -78,13 +80,37 @@ def check_same_data(checkpoint: Path, identity: str | None, what: str) -> None:
         )
 
 
-def train(trainer: StrategyTrainer, checkpoint: str | None) -> dict[str, float]:
-    """Train, from a checkpoint if there is one.
+def announce(
+    arguments: Arguments, args: TrainingArguments, folder: OutputFolder, notes: Sequence[str], *, threads: int | None
+) -> None:
+    """Say what a user should know, on what a job runs, and where it leaves its results.
+
+    Args:
+        arguments: What is run.
+        args: The host's part of it.
+        folder: Where it is run.
+        notes: For its user.
+        threads: Of the CPU; None on another device.
+    """
+    for note in notes:
+        say(f"note      {note}")
+    say(f"device    {startup.describe_precision(arguments, args, threads)}")
+    say(f"output    {folder.path}" + (f", resuming from {folder.checkpoint}" if folder.checkpoint else ""))
+
+
+def train(trainer: StrategyTrainer, folder: OutputFolder) -> dict[str, float]:
+    """Train, from the folder's checkpoint if there is one, and save the model.
 
     Returns:
         What training logged at its end.
+
+    Raises:
+        StoppedError: Training was stopped; the same command goes on from there.
     """
-    metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
+    metrics = trainer.train(resume_from_checkpoint=folder.checkpoint).metrics
+    refuse_to_finish(trainer, folder.path)
+    outlast_first_signal()
+    trainer.save_last()
     rates = [row["tokens_per_second"] for row in trainer.state.log_history if "tokens_per_second" in row]
     speed = {"train_tokens_per_second": sum(rates) / len(rates)} if rates else {}
     counted = {name: value for name, value in metrics.items() if name != "train_tokens_per_second" or value}

@@ -14,12 +14,11 @@ from hf_strategies.distributed.ranks import is_main_process
 from hf_strategies.reports import format_count
 from hf_strategies.runs import startup
 from hf_strategies.runs.cooldown import branch_cooldown
-from hf_strategies.runs.job import check_same_data, push, refuse_to_finish, run_in_folder, say, train
+from hf_strategies.runs.job import announce, check_same_data, push, run_in_folder, say, train
 from hf_strategies.runs.language_model import build_model, check_trusted, resolve_block_size, unused_sizes
 from hf_strategies.runs.output_folder import OutputFolder, check_named, write_results
 from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
 from hf_strategies.runs.results import closing_table, record_run, write_reports
-from hf_strategies.runs.script import outlast_first_signal
 from hf_strategies.runs.text import broken_records, data_facts, prepare, source_name
 from hf_strategies.runs.trainer import build_trainer, check_param_groups
 from hf_strategies.training import StrategyTrainer
@@ -77,10 +76,7 @@ def run(
         threads: Of the CPU; None on another device.
     """
     notes = arguments.notes + folder.notes + unused_sizes(arguments.model)
-    for note in notes:
-        say(f"note      {note}")
-    say(f"device    {startup.describe_precision(arguments, args, threads)}")
-    say(f"output    {folder.path}" + (f", resuming from {folder.checkpoint}" if folder.checkpoint else ""))
+    announce(arguments, args, folder, notes, threads=threads)
     if trains(arguments.training):
         check_param_groups(arguments, args, block_size=block_size)
     text = prepare(arguments, block_size, seed=data_seed(args))
@@ -106,12 +102,7 @@ def run(
         announce_training(arguments, args, text)
     if is_main_process():
         write_resolved(asked, folder.path, f"Reruns this run: scripts/pretrain.py {folder.path / FILE_NAME}")
-    results: dict[str, float] = {}
-    if training:
-        results |= train(trainer, folder.checkpoint)
-        refuse_to_finish(trainer, folder.path)
-        outlast_first_signal()
-        trainer.save_last()
+    results = train(trainer, folder) if training else {}
     results |= last_evaluation(trainer)
     return finish(asked, trainer, text, results, notes)
 

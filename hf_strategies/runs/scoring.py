@@ -25,7 +25,7 @@ from hf_strategies.runs import startup
 from hf_strategies.runs.asking import AskedModel, describe_fit
 from hf_strategies.runs.compared import read_compared
 from hf_strategies.runs.costs import describe_costs, fingerprint, peak_memory
-from hf_strategies.runs.job import run_in_folder, say
+from hf_strategies.runs.job import announce, run_in_folder, say
 from hf_strategies.runs.language_model import check_trusted
 from hf_strategies.runs.output_folder import EVENTS, OutputFolder, write_results
 from hf_strategies.runs.process import build_training_arguments, settle_machine, use_all_cores
@@ -100,10 +100,7 @@ def run(
     notes = [*arguments.notes, *folder.notes, *notes, *said]
     if twice := len(sides.train) - len(pool):
         notes.append(f"{twice:,} training rows are validation rows too, and are no demonstrations")
-    for note in notes:
-        say(f"note      {note}")
-    say(f"device    {startup.describe_precision(arguments, args, threads)}")
-    say(f"output    {folder.path}")
+    announce(arguments, args, folder, notes, threads=threads)
     say(f"data      {len(rows):,} rows to ask about ({sides.held_out}), {len(pool):,} to demonstrate with")
     say(f"model     {startup.describe_model(arguments, asked.model)}")
     words = zip(task.labels.names, asked.encoder.words, strict=True)
