@@ -34,8 +34,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     # Imported here, since it takes seconds: a refused command line and --help answer first.
     from hf_strategies.runs.finetuning import finetune
 
-    chose = arguments.recipe != "finetune"
-    return finetune(arguments, None if chose else lambda name: read(default_recipe=name))
+    return finetune(arguments, None if arguments.recipe_is_named else lambda name: read(default_recipe=name))
 
 
 if __name__ == "__main__":

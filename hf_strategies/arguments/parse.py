@@ -58,6 +58,7 @@ class Arguments:
         values: Every setting that some layer set, with the place that set it.
         name: What the run is called, from its recipe or YAML file.
         recipe: The shipped recipe under it.
+        recipe_is_named: Whether its user named that recipe; the job's default one stands under it otherwise.
         notes: What was replaced by what; shown when the run starts.
         argv: The command line as given.
     """
@@ -77,6 +78,7 @@ class Arguments:
     values: dict[str, Value]
     name: str
     recipe: str
+    recipe_is_named: bool
     notes: list[str]
     argv: list[str]
 
@@ -111,8 +113,8 @@ def parse_arguments(
         description: The script's docstring: what it does, with commands that work.
         default_recipe: Shipped recipe under a command line that names none.
         job: What is to be done, a key of `JOB_TOPICS`.
-        recipe_is_open: Whether another default recipe may be chosen by what is read here; it may set what a flag
-            belongs to.
+        recipe_is_open: Whether, where none is named, another recipe may be chosen by what is read here; it may set
+            what a flag belongs to.
 
     Raises:
         UserError: One line per mistake, all of them at once, each with where it stands.
@@ -129,7 +131,9 @@ def parse_arguments(
     flags, loose = read_flags(argv, settings, problems)
     problems += [f"{word}: expected one recipe or YAML file, then --flags" for word in loose[1:]]
     named = loose[0] if loose else default_recipe
-    layers, recipe, name = _file_layers(named, default_recipe, job, problems)
+    layers, base, name = _file_layers(named, default_recipe, job, problems)
+    recipe_is_named = bool(loose) and base is not None
+    recipe = base or default_recipe
     trunk = None
     for layer in (*layers, flags):
         if (branching := layer.values.get("cooldown_from")) is not None and branching.value is not None:
@@ -147,7 +151,7 @@ def parse_arguments(
         layers[0] = trunk
     merged, notes = merge([*layers, flags], settings, problems)
     problems += [*find_problems(merged, job), *change_problems(merged, settings), *cooldown_problems(merged, trunk)]
-    if loose or not recipe_is_open:
+    if recipe_is_named or not recipe_is_open:
         problems += belonging_problems(merged)
     if problems:
         raise UserError("\n".join(problems))
@@ -169,19 +173,22 @@ def parse_arguments(
         values=merged,
         name=name,
         recipe=recipe,
+        recipe_is_named=recipe_is_named,
         notes=notes,
         argv=argv,
     )
 
 
-def _file_layers(named: str, default_recipe: str, job: str, problems: list[str]) -> tuple[list[Layer], str, str]:
+def _file_layers(
+    named: str, default_recipe: str, job: str, problems: list[str]
+) -> tuple[list[Layer], str | None, str]:
     """Read the file that was named and the recipe under it.
 
     A user's YAML stands on the shipped recipe that its `recipe:` line names, or on the job's default one. A file or a
     recipe that is not there is a problem like others: the default recipe takes its place, to find the rest of them.
 
     Returns:
-        The layers, the recipe's name, and the run's name.
+        The layers, the recipe's name or None where a file names none, and the run's name.
     """
     try:
         path = find_recipe(named, job)
@@ -193,13 +200,12 @@ def _file_layers(named: str, default_recipe: str, job: str, problems: list[str])
     if named in known:
         return shipped_layers(named, job), named, named
     base = layer.values.pop("recipe", None)
-    recipe, name = default_recipe, path.stem
-    if base is not None and base.value is not None:
-        if base.value in known:
-            recipe = name = base.value
-        else:
-            problems.append(f"{base.where}: {unknown_recipe(base.value, job)} (known: {', '.join(known)})")
-    return [*shipped_layers(recipe, job), layer], recipe, name
+    if base is None or base.value is None:
+        return [*shipped_layers(default_recipe, job), layer], None, path.stem
+    if base.value not in known:
+        problems.append(f"{base.where}: {unknown_recipe(base.value, job)} (known: {', '.join(known)})")
+        return [*shipped_layers(default_recipe, job), layer], None, path.stem
+    return [*shipped_layers(base.value, job), layer], base.value, base.value
 
 
 def _fill(topic: type, merged: dict[str, Value]) -> Any:

@@ -94,9 +94,7 @@ def build_training_arguments(
     given = {**SCRIPT_DEFAULTS, **arguments.training}
     given.pop("resume_from_checkpoint", None)
     if given["report_to"] is None:
-        given["report_to"] = (
-            "none"  # which is read as null where that may be, and the host knows the word alone
-        )
+        given["report_to"] = "none"  # which is read as null where that may be, and the host knows the word alone
     if isinstance(given.get("warmup_steps"), str):
         del given["warmup_steps"]  # tokens or epochs: settled once the data are known
     scheduler = arguments.strategy.scheduler

@@ -233,3 +233,19 @@ def test_a_size_may_wait_for_the_recipe_that_brings_its_architecture():
     assert (chosen.model.architecture, chosen.model.hidden_size) == ("vit", 64)
     with pytest.raises(UserError, match="hidden_size belongs to architecture"):  # nothing else is going to be chosen
         parse_arguments(["full", *words], description="", default_recipe="finetune", job=FINETUNE, recipe_is_open=True)
+
+
+def test_a_recipe_is_open_only_where_none_is_named(tmp_path):
+    def is_named(*words: str) -> bool:
+        argv = [*words, "--task", "text-classification"]
+        read = parse_arguments(argv, description="", default_recipe="finetune", job=FINETUNE, recipe_is_open=True)
+        assert read.recipe == "finetune"
+        return read.recipe_is_named
+
+    own = tmp_path / "own.yaml"
+    own.write_text("seed: 1\n")
+    assert not is_named()
+    assert not is_named(str(own))
+    assert is_named("finetune")
+    own.write_text("recipe: finetune\nseed: 1\n")
+    assert is_named(str(own))
