@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from peft import PeftConfig, PeftModel, TaskType, get_peft_model
+from peft import PeftConfig, PeftModel, PeftType, TaskType, get_peft_model
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from hf_strategies.adapters.linear_layers import linear_layers
+from hf_strategies.adapters.padding import reads_padding
 from hf_strategies.adapters.placement import Placement
 from hf_strategies.adapters.quantization import prepare_quantized, quantization_of
 from hf_strategies.adapters.settings import check_adapter_settings
 from hf_strategies.adapters.shelf import ADAPTERS
 from hf_strategies.adapters.targets import find_targets, shortest_ends
+from hf_strategies.distributed.sharding import is_sharded
 from hf_strategies.errors import UserError, did_you_mean, first_line
 from hf_strategies.module_tree.heads import head_names
 
@@ -66,6 +68,8 @@ def create_adapter(
         model.supports_gradient_checkpointing = False  # the host then refuses it, where it would train nothing
     config = ADAPTERS[name].build(place, **settings)
     _check_room(name, config, model)
+    if config.peft_type == PeftType.PROMPT_TUNING and task_type == TaskType.SEQ_CLS and not is_sharded(model):
+        _check_padding(name, model)
     try:
         return get_peft_model(model, config)
     except (KeyError, TypeError, ValueError) as error:  # peft's ways to say that it does not know the architecture
@@ -89,6 +93,15 @@ def _check_room(name: str, config: PeftConfig, model: PreTrainedModel) -> None:
         raise UserError(
             f"num_virtual_tokens of adapter {name!r} must be below the model's {positions} positions, got "
             f"{config.num_virtual_tokens}"
+        )
+
+
+def _check_padding(name: str, model: PreTrainedModel) -> None:
+    """Refuse to show embeddings, as prompt tuning does, to a classifier that would score a row at its padding."""
+    if reads_padding(model):
+        raise UserError(
+            f"adapter {name!r} does not fit {type(model).__name__}, which would score rows at their padding: take "
+            "prefix_tuning or lora"
         )
 
 

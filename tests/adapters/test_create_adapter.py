@@ -121,6 +121,12 @@ def test_loraplus_connects_to_the_optimizers_groups(tiny_model):
         ),
         ("lora", "bert", {"target_modules": "classifier"}, "'classifier' matches no linear layer"),
         ("prompt_tuning", "llama", {"target_modules": "q_proj"}, "adapts the input and takes no target_modules"),
+        (
+            "prompt_tuning",
+            "llama classifier",
+            {},
+            "which would score rows at their padding: take prefix_tuning or lora",
+        ),
         ("prompt_tuning", "bert tokens", {}, "adapter 'prompt_tuning' needs a task among .*, got TOKEN_CLS; lora"),
         ("prefix_tuning", "llama", {"num_virtual_tokens": 64}, "must be below the model's 64 positions, got 64"),
         ("prefix_tuning", "mamba", {}, "adapter 'prefix_tuning' does not fit MambaForCausalLM: .*; try lora"),
