@@ -15,13 +15,16 @@ from transformers import (
     TrainingArguments,
 )
 
+from hf_strategies.adapters import ADAPTERS
 from hf_strategies.adapters.factory import create_adapter
 from hf_strategies.adapters.freezing import freeze, linear_probe
 from hf_strategies.adapters.linear_layers import layers_outside_blocks
+from hf_strategies.adapters.placement import Placement
 from hf_strategies.adapters.quantization import BasePlan, quantization_config
 from hf_strategies.adapters.reinitialization import reinitialize_head, reinitialize_top_blocks
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.topics import ModelArguments
+from hf_strategies.arguments.tuning_topics import WeightArguments
 from hf_strategies.errors import UserError
 from hf_strategies.models import resolve_sizes
 from hf_strategies.models.factory import create_config, create_model, load_config, load_with_new_head
@@ -89,10 +92,19 @@ def sequence_length(arguments: Arguments, task_head: str, tokenizer: Any) -> int
     if positions is None:
         return wanted
     longest = min(positions, tokenizer.model_max_length)  # RoBERTa has two positions more than it can use
+    taken = tokens_before_input(arguments.weights)
     given = arguments.values.get("max_seq_length")
     if given is not None and not given.from_recipe:
-        check_positions(longest, wanted, arguments.model.model_name_or_path)
-    return min(wanted, longest)
+        beside = f" beside the {taken} tokens of {arguments.weights.adapter}" if taken else ""
+        check_positions(longest - taken, wanted, f"{arguments.model.model_name_or_path}{beside}")
+    return max(min(wanted, longest - taken), 1)  # an adapter that leaves none is refused when it is built
+
+
+def tokens_before_input(weights: WeightArguments) -> int:
+    """Count the tokens that the adapter puts before each row, which take positions too."""
+    if weights.adapter is None or ADAPTERS[weights.adapter].facts["adapts"] != "input":
+        return 0
+    return ADAPTERS[weights.adapter].build(Placement(), **(weights.adapter_kwargs or {})).num_virtual_tokens
 
 
 def checkpoint_config(model: ModelArguments, head: str) -> PretrainedConfig:

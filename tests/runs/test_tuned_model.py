@@ -149,6 +149,14 @@ def test_a_row_is_as_long_as_the_checkpoint_has_positions_for(text_checkpoint):
     assert sequence_length(asked(text_checkpoint("bert")), task.head, tokenizer) == 100
     with pytest.raises(UserError, match="max_seq_length 128 is longer than the 100 positions"):
         sequence_length(asked(text_checkpoint("bert"), "--max_seq_length", "128"), task.head, tokenizer)
+    soft = ["--adapter", "prompt_tuning"]
+    assert sequence_length(asked(text_checkpoint("bert"), *soft), task.head, tokenizer) == 80  # beside its 20 tokens
+    soft += ["--adapter_kwargs", '{"num_virtual_tokens": 5}']
+    assert sequence_length(asked(text_checkpoint("bert"), *soft), task.head, tokenizer) == 95
+    with pytest.raises(
+        UserError, match=r"max_seq_length 96 is longer than the 95 positions of .* beside the 5 tokens of prom"
+    ):
+        sequence_length(asked(text_checkpoint("bert"), *soft, "--max_seq_length", "96"), task.head, tokenizer)
     assert sequence_length(asked(text_checkpoint("t5"), "--max_seq_length", "999"), "seq2seq", tokenizer) == 999
 
 
