@@ -12,6 +12,7 @@ from hf_strategies.errors import UserError
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
 SHOWN = 5  # labels that a message names
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # as a table without types writes it
+WHOLE = re.compile(r"[+-]?\d+\.0*")
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,11 @@ class Labels:
 
 
 def name_of(label: Any) -> str:
-    """Return a class's name as it is shown and compared: 1, "1" and 1.0 are one class."""
+    """Return a class's name as it is shown and compared: 1, "1", 1.0 and "1.0" are one class, and "01" another."""
     if isinstance(label, float) and label.is_integer():
         return str(int(label))
-    return str(label).strip()
+    name = str(label).strip()
+    return name.partition(".")[0] if WHOLE.fullmatch(name) else name
 
 
 def _number(label: Any) -> float | None:
@@ -128,6 +130,12 @@ def _are_values(labels: Sequence[Any], regression: bool) -> bool:
     """Tell whether labels are a regression's: all are numbers, and one has a fraction or `regression` is set."""
     values = [value for value in map(_number, labels) if value is not None]
     return len(values) == len(labels) and (regression or not all(value.is_integer() for value in values))
+
+
+def taken_as_values(labels: Iterable[Any]) -> str:
+    """Say, with an example, that labels which look like a regression's are taken for one."""
+    example = next(label for label in labels if not float(label).is_integer())
+    return f"labels are numbers with a fraction ({example!r}): learned as a regression; names of classes need a letter"
 
 
 def unseen(train: Sequence[Any], validation: Sequence[Any]) -> str:

@@ -65,7 +65,7 @@ class TextClassification:
         learned, held = ([row[self.settings.label_column] for row in rows] for rows in (train, validation))
         self.labels = labels.find_labels(learned, held, known=known, regression=self.settings.regression)
         if self.labels.kind == labels.REGRESSION:
-            return []
+            return [] if self.settings.regression else [labels.taken_as_values([*learned, *held])]
         return [note for note in [labels.unseen(learned, held)] if note]
 
     @property

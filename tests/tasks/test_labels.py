@@ -13,7 +13,9 @@ def test_classes_are_in_the_order_of_their_values_numbers_before_words():
 
 
 def test_one_class_has_one_name_however_it_is_written():
-    assert {name_of(1), name_of("1"), name_of(1.0), name_of(" 1 ")} == {"1"}
+    assert {name_of(1), name_of("1"), name_of(1.0), name_of(" 1 "), name_of("1.0"), name_of("1.")} == {"1"}
+    assert find_labels(["1.0", "0.0"], ["1", 0]) == Labels(SINGLE, ("0", "1"))  # a table's column with a gap in it
+    assert [name_of(text) for text in ("01", "3.10", "-2.0", "v1.0", "1.0.0")] == ["01", "3.10", "-2", "v1.0", "1.0.0"]
 
 
 def test_a_checkpoints_own_classes_keep_their_numbers():

@@ -63,6 +63,13 @@ def test_values_are_no_classes_of_which_each_is_held_out(tmp_path, number, setti
     assert f"{len(sides.validation) / 400:.0%} of the rows" in sides.held_out
 
 
+def test_numbers_with_a_fraction_are_said_to_be_learned_as_values():
+    rows = [{"text": "Python", "label": version} for version in ("3", "3.10", "3.11")]
+    (note,) = task("text-classification").settle(rows, rows, ())
+    assert note.startswith("labels are numbers with a fraction ('3.10'): learned as a regression")
+    assert task("text-classification", regression=True).settle(rows, rows, ()) == []
+
+
 def test_a_text_and_its_class(tokenizer):
     made = settled("text-classification", ROWS)
     sample = made.dataset("train", ROWS, tokenizer, seed=0)[0]
