@@ -33,7 +33,7 @@ from hf_strategies.runs.tuned_pictures import processor_of
 from hf_strategies.runs.tuned_predictions import report_predictions
 from hf_strategies.runs.tuned_rows import Job, prepare, unpack_where_seen
 from hf_strategies.runs.tuned_samples import sample_callbacks
-from hf_strategies.runs.tuned_trainer import build_tuned_trainer
+from hf_strategies.runs.tuned_trainer import build_tuned_trainer, choose_objective
 from hf_strategies.tasks import TASKS
 from hf_strategies.tasks.task import Task, TaskSettings
 
@@ -87,6 +87,7 @@ def run(
 ) -> dict[str, float]:
     """Do what is left to do in an open folder; errors are those of `finetune`."""
     task, sides, seed = job.task, job.sides, data_seed(args)
+    objective = choose_objective(arguments, task, task.classes(sides.train))
     set_seed(args.seed)
     tuned = build_tuned_model(arguments, args, task, job.processor, sides.train)
     augment, said = build_augmentation(arguments, task, job.processor, sides.train, tuned.model, seed=seed)
@@ -102,7 +103,7 @@ def run(
     if wanted:
         announce_training(arguments, args, len(training))
     trainer = build_tuned_trainer(
-        arguments, args, tuned.model, task, job.processor, training, validation, classes=task.classes(sides.train),
+        arguments, args, tuned.model, task, job.processor, training, validation, objective=objective,
         saved=processor_of(task, job.processor, sides.train), folder=folder.path,
     )  # fmt: skip
     for callback in sample_callbacks(arguments, task, sides.validation, job.processor, folder.path):

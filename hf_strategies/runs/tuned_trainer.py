@@ -1,6 +1,6 @@
 """The trainer of a fine-tuning run: task, model, data and strategies put together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from hf_strategies.callbacks.early_stopping import EarlyStoppingCallback
 from hf_strategies.callbacks.overfitting import OverfittingCallback
 from hf_strategies.callbacks.weight_averaging import WeightAveragingCallback
 from hf_strategies.errors import UserError, first_line
+from hf_strategies.objectives import OBJECTIVES
 from hf_strategies.objectives.class_imbalance import class_weights
 from hf_strategies.runs.output_folder import EVENTS
 from hf_strategies.runs.strategies import ReportedMixin, strategies, usual_callbacks
@@ -25,6 +26,7 @@ from hf_strategies.training.feed.balanced_order import ClassBalance
 
 # In the place of a model's own loss, which is another one for every split of a batch (see ObjectiveMixin).
 OBJECTIVE_OF = {SINGLE: "cross_entropy", MULTI: "binary_cross_entropy", REGRESSION: "mean_squared_error"}
+ITEMS = {"classes": "labels of one class each", "flags": "lists of labels", "values": "numbers as labels"}
 SCHEMES = {"balanced": "inverse_frequency", "effective": "effective_number"}
 
 
@@ -49,7 +51,7 @@ def build_tuned_trainer(
     train: Dataset,
     validation: Dataset,
     *,
-    classes: Sequence[int] | None,
+    objective: Mapping[str, Any],
     saved: Any,
     folder: Path,
 ) -> TunedTrainer | TunedSeq2SeqTrainer:
@@ -63,7 +65,7 @@ def build_tuned_trainer(
         processor: The model's.
         train: As the task made it.
         validation: As the task made it.
-        classes: Number of each training row's class; None where a row has not just one.
+        objective: As `choose_objective` gave it.
         saved: What is saved beside the model, for whoever has rows for it; None where there is no such thing.
         folder: Of the run.
 
@@ -82,7 +84,7 @@ def build_tuned_trainer(
             preprocess_logits_for_metrics=None if task.head == "seq2seq" else task.reduce_logits,
             compute_metrics=task.score,
             callbacks=tuning_callbacks(arguments, folder),
-            **objective(arguments, task, classes),
+            **objective,
             **strategies(arguments, args, tokens_per_sample=None),
         )
     except (ImportError, OSError, ValueError) as error:
@@ -91,14 +93,26 @@ def build_tuned_trainer(
     return trainer
 
 
-def objective(arguments: Arguments, task: Task, classes: Sequence[int] | None) -> dict[str, Any]:
+def choose_objective(arguments: Arguments, task: Task, classes: Sequence[int] | None) -> dict[str, Any]:
     """Choose what is minimised, by the names of the trainer's constructor.
 
+    Args:
+        arguments: What was asked for.
+        task: Settled.
+        classes: Number of each training row's class; None where a row has not just one.
+
     Raises:
-        UserError: Classes are to be weighed or balanced where rows have not just one.
+        UserError: The loss is for labels of another kind; or classes are to be weighed or balanced where rows have not
+            just one.
     """
     asked = arguments.regularization
-    name = asked.loss or OBJECTIVE_OF.get(task.config.get("problem_type", "")) or "cross_entropy"
+    usual = OBJECTIVE_OF.get(task.config.get("problem_type", ""), "cross_entropy")
+    name = asked.loss or usual
+    made_for, found = OBJECTIVES[name].facts["items"], OBJECTIVES[usual].facts["items"]
+    if made_for != found:
+        fitting = " or ".join(entry.name for entry in OBJECTIVES if entry.facts["items"] == found)
+        said = f"loss {name} is for {ITEMS[made_for]}, and there are {ITEMS[found]}: take {fitting}"
+        raise UserError(f"{arguments.values['loss'].where}: {said}")
     settings = dict(asked.loss_kwargs or {})
     if (asked.class_weights or asked.balanced_sampling is not None) and classes is None:
         raise UserError("class_weights and balanced_sampling need one class per row, which this task has not")

@@ -8,7 +8,7 @@ from hf_strategies.callbacks.overfitting import OverfittingCallback
 from hf_strategies.callbacks.weight_averaging import WeightAveragingCallback
 from hf_strategies.errors import UserError
 from hf_strategies.runs.process import build_training_arguments
-from hf_strategies.runs.tuned_trainer import objective, tuning_callbacks
+from hf_strategies.runs.tuned_trainer import choose_objective, tuning_callbacks
 from hf_strategies.tasks import TASKS
 from hf_strategies.tasks.task import TaskSettings
 
@@ -28,7 +28,7 @@ def chosen(kind: str, *words: str):
     task = TASKS["text-classification"].build(TaskSettings())
     rows = [{"text": f"text {number}", "label": label} for number, label in enumerate(LABELS[kind])]
     task.settle(rows, rows, ())
-    return objective(asked(*words), task, task.classes(rows))
+    return choose_objective(asked(*words), task, task.classes(rows))
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,34 @@ def test_the_objective_follows_from_the_labels(kind, name):
 def test_a_loss_that_is_named_takes_its_place():
     found = chosen("single", "--loss", "focal", "--loss_kwargs", "gamma=1.0")
     assert (found["objective"], found["objective_kwargs"]) == ("focal", {"gamma": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss", "said"),
+    [
+        ("regression", "focal", "is for labels of one class each, and there are numbers as labels: take mean_sq"),
+        ("regression", "binary_cross_entropy", "is for lists of labels, and there are numbers as labels: take mean_s"),
+        ("single", "mean_squared_error", "is for numbers as labels, and there are labels of one class each: take cr"),
+        ("single", "binary_cross_entropy", "is for lists of labels, and there are labels of one class each: take cr"),
+        (
+            "multi",
+            "cross_entropy",
+            "is for labels of one class each, and there are lists of labels: take binary_cr",
+        ),
+    ],
+)
+def test_a_loss_for_labels_of_another_kind_is_refused(kind, loss, said):
+    with pytest.raises(UserError, match=f"^--loss: loss {loss} {said}"):
+        chosen(kind, "--loss", loss)
+
+
+def test_a_loss_of_numbers_is_none_of_tokens():
+    task = TASKS["causal-lm"].build(TaskSettings())
+    with pytest.raises(
+        UserError,
+        match="loss huber is for numbers as labels, and there are labels of one class each: take",
+    ):
+        choose_objective(asked("--loss", "huber", task="causal-lm"), task, None)
 
 
 def test_rare_classes_weigh_more():
