@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from hf_strategies.adapters.factory import create_adapter
     from hf_strategies.adapters.freezing import freeze, linear_probe
     from hf_strategies.adapters.merging import merge_adapter
-    from hf_strategies.augmentation import TextAugmenter, parse_text_spec
+    from hf_strategies.augmentation import TextAugmenter, parse_image_spec, parse_text_spec
     from hf_strategies.augmentation.augmented import AugmentedRows
+    from hf_strategies.augmentation.augmented_images import AugmentedImages
     from hf_strategies.callbacks.adalora import AdaLoraCallback
     from hf_strategies.callbacks.console import ConsoleCallback
     from hf_strategies.callbacks.early_stopping import EarlyStoppingCallback
@@ -45,8 +46,10 @@ _ROOM_OF = {
     "linear_probe": "adapters.freezing",
     "merge_adapter": "adapters.merging",
     "TextAugmenter": "augmentation",
+    "parse_image_spec": "augmentation",
     "parse_text_spec": "augmentation",
     "AugmentedRows": "augmentation.augmented",
+    "AugmentedImages": "augmentation.augmented_images",
     "AdaLoraCallback": "callbacks.adalora",
     "ConsoleCallback": "callbacks.console",
     "EarlyStoppingCallback": "callbacks.early_stopping",
@@ -80,6 +83,7 @@ _ROOM_OF = {
 __all__ = [
     "ADAPTERS",
     "AdaLoraCallback",
+    "AugmentedImages",
     "AugmentedRows",
     "ClassBalance",
     "ConsoleCallback",
@@ -114,6 +118,7 @@ __all__ = [
     "linear_probe",
     "lr_range_test",
     "merge_adapter",
+    "parse_image_spec",
     "parse_text_spec",
 ]
 

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import TrainingArguments
+from transformers import (
+    DataCollatorForTokenClassification,
+    TrainingArguments,
+    ViTConfig,
+    ViTForImageClassification,
+)
 
 from hf_strategies.__main__ import list_shelves
 from hf_strategies.arguments import parse_arguments
@@ -46,6 +51,47 @@ def test_the_lines_for_an_adapter_and_an_average_train(tiny_lm, token_rows, tmp_
     exec(fenced("python", "create_adapter"), scope)
     assert scope["trainer"].pop_callback(scope["WeightAveragingCallback"]).count == 3
     assert any("lora_A" in name for name, param in scope["model"].named_parameters() if param.requires_grad)
+
+
+def test_the_lines_for_texts_that_change_train_on_changed_texts(tiny_lm, byte_tokenizer, tmp_path):
+    seen = []
+
+    def encode(row):
+        seen.append(row["text"])
+        tokens = byte_tokenizer(row["text"])["input_ids"][:16]
+        return {"input_ids": tokens, "labels": tokens}
+
+    args = TrainingArguments(tmp_path, max_steps=4, use_cpu=True, report_to="none", disable_tqdm=True)
+    rows = [{"text": f"row {number} has some words of its own"} for number in range(8)]
+    collator = DataCollatorForTokenClassification(byte_tokenizer)
+    exec(
+        fenced("python", "AugmentedRows"),
+        {"model": tiny_lm, "args": args, "rows": rows, "encode": encode, "collator": collator},
+    )
+    assert len(set(seen) - {row["text"] for row in rows}) > 8
+
+
+def test_the_lines_for_images_that_change_train_on_changed_images(tmp_path):
+    args = TrainingArguments(tmp_path, max_steps=4, use_cpu=True, report_to="none", disable_tqdm=True)
+    config = ViTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=8, patch_size=4,
+        num_channels=1, num_labels=10,
+    )  # fmt: skip
+    images = torch.randint(0, 256, (16, 1, 8, 8), dtype=torch.uint8)
+    scope = {
+        "model": ViTForImageClassification(config),
+        "args": args,
+        "images": images,
+        "labels": [*range(10)] + [0] * 6,
+    }
+    exec(fenced("python", "AugmentedImages"), scope)
+    assert scope["trainer"].state.global_step == 4
+    train, collate = scope["train"], scope["collate"]
+    plain, drawn = collate([train[3]]), collate([train.draw(3, 1)])
+    torch.testing.assert_close(plain["pixel_values"], (images[3:4] / 255 - 0.5) / 0.5)
+    assert plain["labels"].tolist() == [3]
+    assert not torch.equal(drawn["pixel_values"], plain["pixel_values"])
+    assert drawn["labels"].shape == (1, 10)
 
 
 def test_the_shelves_are_listed_as_they_are():

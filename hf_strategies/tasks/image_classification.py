@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from transformers import EvalPrediction
 
 from hf_strategies.augmentation import ImageSpec
-from hf_strategies.augmentation.image_batches import ImageBatches
+from hf_strategies.augmentation.augmented_images import AugmentedImages
 from hf_strategies.data.images import read_image_sides
 from hf_strategies.data.labelled import Row, Sides
 from hf_strategies.data.sources import DataSource
@@ -38,36 +38,6 @@ class ImageShape:
     num_channels: int | None = None
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.5,)
-
-
-class ImageRequest(NamedTuple):
-    """An image that a batch is to hold: of which side, and how it is drawn in which epoch."""
-
-    side: str
-    number: int
-    epoch: int
-
-
-class ImageRows(Dataset):
-    """Requests for the images of one side; the collator loads them, since it changes them in batches.
-
-    Args:
-        side: A key of the collator's batches.
-        num_rows: How many images there are.
-    """
-
-    def __init__(self, side: str, num_rows: int) -> None:
-        self.side = side
-        self.num_rows = num_rows
-
-    def __len__(self) -> int:
-        return self.num_rows
-
-    def __getitem__(self, index: int) -> ImageRequest:
-        return ImageRequest(self.side, index, 0)
-
-    def draw(self, index: int, epoch: int) -> ImageRequest:
-        return ImageRequest(self.side, index, epoch)
 
 
 class LoadImage:
@@ -100,7 +70,6 @@ class ImageClassification:
     def __init__(self, settings: TaskSettings) -> None:
         self.settings = settings
         self.labels = labels.Labels(labels.SINGLE, ())
-        self.batches: dict[str, ImageBatches] = {}
 
     def read(self, train: DataSource, validation: DataSource | None, processor: ImageShape, **limits: Any) -> Sides:
         columns = (self.settings.image_column, self.settings.label_column)
@@ -130,7 +99,7 @@ class ImageClassification:
         self, side: str, rows: Sequence[Row], processor: ImageShape, *, seed: int, augment: ImageSpec | None = None
     ) -> Dataset:
         num_channels = rows[0]["image"].shape[0]
-        self.batches[side] = ImageBatches(
+        return AugmentedImages(
             LoadImage(rows, self.labels),
             augment or ImageSpec(),
             seed=seed,
@@ -139,13 +108,12 @@ class ImageClassification:
             mean=of_channels(processor.mean, num_channels),
             std=of_channels(processor.std, num_channels),
         )
-        return ImageRows(side, len(rows))
 
     def classes(self, rows: Sequence[Row]) -> list[int] | None:
         return self.labels.numbers(row["label"] for row in rows)
 
     def collator(self, processor: Any) -> Callable[[list], dict[str, Tensor]]:
-        return BatchRequests(self.batches)
+        return AugmentedImages.collate
 
     def reduce_logits(self, logits: Any, labels: Tensor) -> Any:
         return first_output(logits)
@@ -157,16 +125,6 @@ class ImageClassification:
 
     def score(self, prediction: EvalPrediction) -> dict[str, float]:
         return compute_metrics(self.metrics, prediction.predictions, prediction.label_ids)
-
-
-class BatchRequests:
-    """Collate requests, all of one side, into a batch of that side's images."""
-
-    def __init__(self, batches: dict[str, ImageBatches]) -> None:
-        self.batches = batches
-
-    def __call__(self, requests: list[ImageRequest]) -> dict[str, Tensor]:
-        return self.batches[requests[0].side]([(request.number, request.epoch) for request in requests])
 
 
 def of_channels(values: tuple[float, ...], num_channels: int) -> tuple[float, ...]:
