@@ -21,9 +21,9 @@ class ImageRequest(NamedTuple):
 class AugmentedImages(Dataset):
     """Images: as they are by index, and augmented by index and epoch.
 
-    Whoever trains asks `draw`, whoever evaluates asks by index. Both get requests, since images are loaded and changed
-    in batches, by `collate`, which is the data collator of all such data sets. With a way of mixing, labels to train on
-    are distributions over classes, which the objective `cross_entropy` learns from.
+    Whoever trains asks `draw`, whoever evaluates asks by index. Both get requests: images are loaded and changed in
+    batches, by `collate`, the data collator of all such data sets. With a way of mixing, labels to train on are
+    distributions over classes, which the objective `cross_entropy` learns from.
 
     Args:
         load: Maps an index to an image (uint8, `[channels, height, width]`, all of one size) and its class.
