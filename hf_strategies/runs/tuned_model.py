@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,17 +59,19 @@ class TunedModel:
     notes: list[str] = field(default_factory=list)
 
 
-def load_processor(arguments: Arguments, task: Task) -> Any:
+def load_processor(arguments: Arguments, task: Task, config: PretrainedConfig | None) -> Any:
     """Load what brings rows into the shape that the model takes: its tokenizer, or the shape of its images.
+
+    Args:
+        arguments: What was asked for.
+        task: Not settled yet.
+        config: Of the checkpoint; None where none is named.
 
     Raises:
         UserError: There is none.
     """
     if task.head in ("image-classification", "video-classification"):
-        named = arguments.model.model_name_or_path is not None
-        return image_shape(arguments, checkpoint_config(arguments.model, task.head) if named else None)
-    if arguments.model.model_name_or_path is not None:
-        checkpoint_config(arguments.model, task.head)  # says what is wrong with a checkpoint, before its tokenizer
+        return image_shape(arguments, config)
     tokenizer = load_tokenizer(arguments.model)
     if tokenizer is None:
         raise UserError("model_name_or_path: name a checkpoint to fine-tune; a task of texts needs its tokenizer")
@@ -79,16 +82,14 @@ def load_processor(arguments: Arguments, task: Task) -> Any:
     return tokenizer
 
 
-def sequence_length(arguments: Arguments, task_head: str, tokenizer: Any) -> int:
+def sequence_length(arguments: Arguments, config: PretrainedConfig, tokenizer: Any) -> int:
     """Settle how many tokens of a row a model is shown: as many as were asked for, and as it has positions for.
 
     Raises:
         UserError: Its user asked for more than it has.
     """
     wanted = arguments.data.max_seq_length or TaskSettings.max_seq_length
-    if arguments.model.model_name_or_path is None:
-        return wanted
-    positions = positions_of(checkpoint_config(arguments.model, task_head))
+    positions = positions_of(config)
     if positions is None:
         return wanted
     longest = min(positions, tokenizer.model_max_length)  # RoBERTa has two positions more than it can use
@@ -123,26 +124,17 @@ def checkpoint_config(model: ModelArguments, head: str) -> PretrainedConfig:
     )
 
 
-def count_parameters(arguments: Arguments, task: Task) -> int:
-    """Count the checkpoint's parameters without loading them; 0 where none is named."""
-    if arguments.model.model_name_or_path is None:
+def count_parameters(config: PretrainedConfig | None, head: str) -> int:
+    """Count a checkpoint's parameters without loading them; 0 where none is named."""
+    if config is None:
         return 0
     with torch.device("meta"):
-        return create_model(checkpoint_config(arguments.model, task.head), head=task.head).num_parameters()
+        return create_model(deepcopy(config), head=head).num_parameters()
 
 
-def hidden_size(arguments: Arguments, task: Task) -> int | None:
-    """Return the checkpoint's width; None where none is named, or its config has no such number."""
-    if arguments.model.model_name_or_path is None:
-        return None
-    return getattr(checkpoint_config(arguments.model, task.head), "hidden_size", None)
-
-
-def known_classes(arguments: Arguments, task: Task) -> tuple[str, ...]:
-    """Return the classes of the checkpoint's own head, by their numbers where they have no names; else none."""
-    if arguments.model.model_name_or_path is None:
-        return ()
-    named = checkpoint_config(arguments.model, task.head).id2label or {}
+def known_classes(config: PretrainedConfig | None) -> tuple[str, ...]:
+    """Return the classes of a checkpoint's own head, by their numbers where they have no names; else none."""
+    named = (config and config.id2label) or {}
     classes = tuple(named[number] for number in sorted(named))
     if classes == tuple(f"LABEL_{number}" for number in range(len(classes))):
         return tuple(map(str, range(len(classes))))
@@ -150,7 +142,7 @@ def known_classes(arguments: Arguments, task: Task) -> tuple[str, ...]:
 
 
 def build_tuned_model(
-    arguments: Arguments, args: TrainingArguments, task: Task, processor: Any, rows: Any
+    arguments: Arguments, args: TrainingArguments, task: Task, processor: Any, rows: Any, own: PretrainedConfig | None
 ) -> TunedModel:
     """Make the model, and settle which of its weights learn.
 
@@ -160,14 +152,15 @@ def build_tuned_model(
         task: Settled.
         processor: As `load_processor` gave it.
         rows: Training rows, whose first one has the shape of all images.
+        own: The checkpoint's config; None where none is named.
 
     Raises:
         UserError: Model, task and settings do not fit each other.
     """
     weights = arguments.weights
-    if arguments.model.model_name_or_path is None:
+    if own is None or arguments.model.model_name_or_path is None:
         return TunedModel(_from_scratch(arguments, task, rows), ["the model starts from random weights"])
-    config = checkpoint_config(arguments.model, task.head)
+    config = deepcopy(own)
     for name, value in task.config.items():
         setattr(config, name, value)
     made_for = (config.architectures or [""])[0]
@@ -195,7 +188,7 @@ def build_tuned_model(
         check_pictures(model, rows[0], arguments.model.model_name_or_path)
     notes += [describe_new(new)] if new else []
     if not any(name.startswith(f"{head}.") for name in new for head in head_names(model)):
-        notes += renew_head(model, task, known_classes(arguments, task), made_for)
+        notes += renew_head(model, task, known_classes(own), made_for)
     if weights.reinitialize_blocks:
         drawn = reinitialize_top_blocks(model, weights.reinitialize_blocks)
         notes += [f"made anew: {name}" for name in drawn]

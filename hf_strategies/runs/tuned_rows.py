@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from transformers import TrainingArguments
+from transformers import PretrainedConfig, TrainingArguments
 
 from hf_strategies.adapters import ADAPTERS
 from hf_strategies.arguments import Arguments
@@ -11,7 +11,7 @@ from hf_strategies.data.labelled import Sides
 from hf_strategies.data.sources import DataSource
 from hf_strategies.errors import UserError
 from hf_strategies.models.isolation import why_texts_meet
-from hf_strategies.runs.tuned_model import known_classes, load_processor, sequence_length
+from hf_strategies.runs.tuned_model import checkpoint_config, known_classes, load_processor, sequence_length
 from hf_strategies.tasks import TASKS
 from hf_strategies.tasks.causal_lm import CausalLM
 from hf_strategies.tasks.task import Task, TaskSettings
@@ -25,21 +25,23 @@ class Job:
         task: Settled.
         processor: Of the model.
         sides: The rows.
+        config: The checkpoint's; None where training starts from scratch.
         notes: What their user should know.
     """
 
     task: Task
     processor: Any
     sides: Sides
+    config: PretrainedConfig | None
     notes: list[str]
 
 
-def prepare(arguments: Arguments, sides: Sides | None = None) -> Job:
+def prepare(arguments: Arguments, before: Job | None = None) -> Job:
     """Read and settle the rows.
 
     Args:
         arguments: What was asked for.
-        sides: The rows, where they are already read.
+        before: The same job under another recipe, of which all that was read is taken.
 
     Raises:
         UserError: There are none, or nothing can be learned from them.
@@ -49,17 +51,22 @@ def prepare(arguments: Arguments, sides: Sides | None = None) -> Job:
     task: Task = build(settings)
     if not (data.train_file or data.dataset_name or task.embedded):
         raise UserError(f"train_file: task {asked.task} needs data; name train_file or dataset_name")
-    processor = load_processor(arguments, task)
-    if task.text_fields or task.head == "causal":
-        task = build(replace(settings, max_seq_length=sequence_length(arguments, task.head, processor)))
-    sides = sides or read_rows(arguments, task, processor)
-    notes = task.settle(sides.train, sides.validation, known_classes(arguments, task))
+    if before is None:
+        named = arguments.model.model_name_or_path is not None
+        config = checkpoint_config(arguments.model, task.head) if named else None
+        processor = load_processor(arguments, task, config)
+    else:
+        config, processor = before.config, before.processor
+    if config is not None and (task.text_fields or task.head == "causal"):
+        task = build(replace(settings, max_seq_length=sequence_length(arguments, config, processor)))
+    sides = before.sides if before else read_rows(arguments, task, processor)
+    notes = task.settle(sides.train, sides.validation, known_classes(config))
     if task.head == "causal" and asked.packing and not settings.packing:
         notes = [
             *notes,
             f"packing: under adapter {arguments.weights.adapter} examples would see each other; each has its row",
         ]
-    return Job(task, processor, sides, [*notes, *filter(None, [sides.broken])])
+    return Job(task, processor, sides, config, [*notes, *filter(None, [sides.broken])])
 
 
 def unpack_where_seen(task: Task, model: Any, args: TrainingArguments) -> list[str]:

@@ -11,6 +11,7 @@ from hf_strategies.arguments.tuning_topics import FINETUNE
 from hf_strategies.errors import UserError
 from hf_strategies.runs.tuned_model import (
     build_tuned_model,
+    checkpoint_config,
     count_parameters,
     known_classes,
     load_processor,
@@ -48,19 +49,24 @@ def asked(checkpoint: str, *words: str, task: str = "text-classification"):
     return parse_arguments(argv, description="", default_recipe="finetune", job=FINETUNE)
 
 
+def config_of(arguments):
+    return checkpoint_config(arguments.model, TASKS[arguments.task.task].build(TaskSettings()).head)
+
+
 def settled(arguments, *labels):
     task = TASKS[arguments.task.task].build(TaskSettings())
     rows = [{"text": f"text {number}", "label": label} for number, label in enumerate(labels)]
-    task.settle(rows, rows, known_classes(arguments, task))
+    task.settle(rows, rows, known_classes(config_of(arguments)))
     return task
 
 
 def built(checkpoint: str, *labels, flags=()):
     arguments = asked(checkpoint, *flags)
     task = settled(arguments, *labels)
-    processor = load_processor(arguments, task)
+    config = config_of(arguments)
+    processor = load_processor(arguments, task, config)
     args = TrainingArguments(output_dir="unused", use_cpu=True, report_to="none")
-    return build_tuned_model(arguments, args, task, processor, None)
+    return build_tuned_model(arguments, args, task, processor, None, config)
 
 
 def test_a_head_of_the_same_classes_is_kept_and_keeps_their_numbers(classifier):
@@ -87,14 +93,15 @@ def test_a_head_of_more_classes_is_drawn_anew_and_the_body_kept(classifier, text
 
 
 def test_classes_without_names_are_known_by_their_numbers(text_checkpoint):
-    arguments = asked(text_checkpoint("bert"))
-    assert known_classes(arguments, TASKS["text-classification"].build(TaskSettings())) == ("0", "1")
+    assert known_classes(config_of(asked(text_checkpoint("bert")))) == ("0", "1")
 
 
 def test_parameters_are_counted_without_loading_them(text_checkpoint):
-    arguments = asked(text_checkpoint("bert"))
-    task = settled(arguments, "a", "b")
-    assert count_parameters(arguments, task) == built(text_checkpoint("bert"), "a", "b").model.num_parameters()
+    config = config_of(asked(text_checkpoint("bert")))
+    assert (
+        count_parameters(config, "sequence-classification")
+        == built(text_checkpoint("bert"), "a", "b").model.num_parameters()
+    )
 
 
 HEAD = {"classifier.weight", "classifier.bias"}
@@ -142,22 +149,25 @@ def test_a_probe_trains_what_no_checkpoint_gave_besides_the_head(text_checkpoint
 
 
 def test_a_row_is_as_long_as_the_checkpoint_has_positions_for(text_checkpoint):
-    task, tokenizer = settled(asked(text_checkpoint("bert")), "a", "b"), SimpleNamespace(model_max_length=10**30)
-    assert sequence_length(asked(text_checkpoint("bert")), task.head, tokenizer) == 128  # 256 is the usual
-    assert sequence_length(asked(text_checkpoint("bert"), "--max_seq_length", "64"), task.head, tokenizer) == 64
+    tokenizer = SimpleNamespace(model_max_length=10**30)
+
+    def length(*words, checkpoint="bert", task="text-classification"):
+        arguments = asked(text_checkpoint(checkpoint), *words, task=task)
+        return sequence_length(arguments, config_of(arguments), tokenizer)
+
+    assert length() == 128  # 256 is the usual
+    assert length("--max_seq_length", "64") == 64
     tokenizer.model_max_length = 100  # of RoBERTa, whose first two positions are for padding
-    assert sequence_length(asked(text_checkpoint("bert")), task.head, tokenizer) == 100
+    assert length() == 100
     with pytest.raises(UserError, match="max_seq_length 128 is longer than the 100 positions"):
-        sequence_length(asked(text_checkpoint("bert"), "--max_seq_length", "128"), task.head, tokenizer)
+        length("--max_seq_length", "128")
     soft = ["--adapter", "prompt_tuning"]
-    assert sequence_length(asked(text_checkpoint("bert"), *soft), task.head, tokenizer) == 80  # beside its 20 tokens
+    assert length(*soft) == 80  # beside its 20 tokens
     soft += ["--adapter_kwargs", '{"num_virtual_tokens": 5}']
-    assert sequence_length(asked(text_checkpoint("bert"), *soft), task.head, tokenizer) == 95
-    with pytest.raises(
-        UserError, match=r"max_seq_length 96 is longer than the 95 positions of .* beside the 5 tokens of prom"
-    ):
-        sequence_length(asked(text_checkpoint("bert"), *soft, "--max_seq_length", "96"), task.head, tokenizer)
-    assert sequence_length(asked(text_checkpoint("t5"), "--max_seq_length", "999"), "seq2seq", tokenizer) == 999
+    assert length(*soft) == 95
+    with pytest.raises(UserError, match=r"96 is longer than the 95 positions of .* beside the 5 tokens of prompt"):
+        length(*soft, "--max_seq_length", "96")
+    assert length("--max_seq_length", "999", checkpoint="t5", task="seq2seq") == 999
 
 
 def test_a_checkpoint_without_a_padding_token_gets_one_and_says_so(text_checkpoint):
