@@ -9,10 +9,11 @@ from hf_strategies.reports.loss_plot import draw_loss
 from hf_strategies.reports.mistakes import Mistake, worst_mistakes
 from hf_strategies.reports.model_card import model_card
 from hf_strategies.reports.predictions import PredictionReport
-from hf_strategies.reports.run_record import RunRecord, SettingRow
+from hf_strategies.reports.run_record import AdapterBase, RunRecord, SettingRow
 from hf_strategies.reports.terminal import format_count, format_duration, format_number, format_table
 
 __all__ = [
+    "AdapterBase",
     "Confusion",
     "EventLog",
     "Mistake",

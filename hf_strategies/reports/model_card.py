@@ -10,6 +10,7 @@ from hf_strategies.reports.confusion import mixup_line
 from hf_strategies.reports.headlines import headlines
 from hf_strategies.reports.run_record import RunRecord
 from hf_strategies.reports.terminal import format_fact, format_value
+from hf_strategies.reports.usage import usage
 
 PICTURE = "![Loss](loss.png)\n\nMore figures, samples and every setting are in `report.html`."
 LIMITS = (
@@ -35,7 +36,7 @@ def model_card(record: RunRecord) -> str:
         _section("Results", "\n\n".join(filter(None, [
             _table(("", "value"), headlines(record.results)), _mixups(record), picture,
         ]))),
-        _section("How to use it", _fenced(_usage(record), "python")),
+        _section("How to use it", _fenced(usage(record), "python")),
         _section("Training data", _facts(record.data)),
         _section("Model", _facts(record.model)),
         _section("Settings", _table(("setting", "value", "set by"), settings)),
@@ -47,36 +48,13 @@ def model_card(record: RunRecord) -> str:
 
 
 def _front_matter(record: RunRecord) -> str:
-    data: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": record.pipeline_tag}
+    library = "peft" if record.adapter_base else "transformers"
+    data: dict[str, Any] = {"library_name": library, "pipeline_tag": record.pipeline_tag}
     if record.base_model:
         data["base_model"] = record.base_model
     if record.datasets:
         data["datasets"] = record.datasets
     return yaml.safe_dump({**data, "tags": ["hf_strategies", "generated_from_trainer"]}, sort_keys=False)
-
-
-def _usage(record: RunRecord) -> str:
-    prompt = record.samples[-1]["samples"][0]["prompt"] if record.samples else "Once upon a time"
-    if record.pipeline_tag == "text2text-generation":  # the host has no pipeline for it
-        lines = [
-            "from transformers import AutoModelForSeq2SeqLM, AutoTokenizer",
-            "",
-            f"tokenizer = AutoTokenizer.from_pretrained({record.location!r})",
-            f"model = AutoModelForSeq2SeqLM.from_pretrained({record.location!r})",
-            f'written = model.generate(**tokenizer({prompt!r}, return_tensors="pt"), max_new_tokens=64)',
-            "print(tokenizer.decode(written[0]))",
-        ]
-        return "\n".join(lines)
-    lines = [
-        "from transformers import pipeline",
-        "",
-        f"model = pipeline({record.pipeline_tag!r}, {record.location!r})",
-    ]
-    if record.pipeline_tag == "text-generation":
-        lines.append(f'print(model({prompt!r}, max_new_tokens=64)[0]["generated_text"])')
-    if record.pipeline_tag == "fill-mask" and record.samples:
-        lines.append(f"print(model({prompt!r}))")
-    return "\n".join(lines)
 
 
 def _mixups(record: RunRecord) -> str:

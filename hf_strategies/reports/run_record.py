@@ -25,6 +25,18 @@ class SettingRow(NamedTuple):
         return self.where == DEFAULT
 
 
+class AdapterBase(NamedTuple):
+    """The checkpoint that an adapter belongs on, and how the host loads it.
+
+    `name` is a folder or a name on the Hub, `loader` the host's class, `options` what its `from_pretrained` must be
+    told besides.
+    """
+
+    name: str
+    loader: str
+    options: dict[str, Any]
+
+
 @dataclass(kw_only=True)
 class RunRecord:
     """A run as its reports tell it. Secrets in the settings and the command are taken out on the way in.
@@ -46,6 +58,7 @@ class RunRecord:
         compared_by: The metric that they are compared by.
         notes: What a reader must know: warnings, skipped records, settings that were dropped.
         pipeline_tag: Task of the model, as the Hub names it.
+        adapter_base: What the weights there are an adapter on; None where they are a whole model.
         base_model: Name on the Hub of the checkpoint that was trained further; empty when there was none.
         datasets: Names on the Hub of the data; files of one's own have none.
     """
@@ -65,6 +78,7 @@ class RunRecord:
     compared_by: str = "accuracy"
     notes: list[str] = field(default_factory=list)
     pipeline_tag: str = "text-generation"
+    adapter_base: AdapterBase | None = None
     base_model: str = ""
     datasets: list[str] = field(default_factory=list)
 

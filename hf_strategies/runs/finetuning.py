@@ -18,7 +18,7 @@ from hf_strategies.reports import format_count
 from hf_strategies.reports.confusion import confusion_lines
 from hf_strategies.reports.predictions import PredictionReport
 from hf_strategies.runs import startup
-from hf_strategies.runs.adapter_settings import settle_adapter
+from hf_strategies.runs.adapter_settings import adapter_base, settle_adapter
 from hf_strategies.runs.augmenting import build_augmentation
 from hf_strategies.runs.costs import describe_costs
 from hf_strategies.runs.job import announce, check_same_data, push, run_in_folder, say, train
@@ -28,7 +28,7 @@ from hf_strategies.runs.process import build_training_arguments, data_seed, sett
 from hf_strategies.runs.rate_by_width import settle_rate
 from hf_strategies.runs.recipe_choice import JobFacts, choose_recipe, too_little_data
 from hf_strategies.runs.results import closing_table, record_run, write_reports
-from hf_strategies.runs.tuned_model import build_tuned_model, count_parameters, hidden_size
+from hf_strategies.runs.tuned_model import build_tuned_model, count_parameters
 from hf_strategies.runs.tuned_pictures import processor_of
 from hf_strategies.runs.tuned_predictions import report_predictions
 from hf_strategies.runs.tuned_rows import Job, prepare, unpack_where_seen
@@ -62,14 +62,14 @@ def finetune(arguments: Arguments, stand_on: Callable[[str], Arguments] | None) 
             task=str(arguments.task.task),
             num_examples=len(job.sides.train),
             num_classes=len(job.task.config["id2label"]) if job.task.classes(job.sides.train) else 0,
-            num_parameters=count_parameters(arguments, job.task),
+            num_parameters=count_parameters(job.config, job.task.head),
             linear_probe=arguments.weights.linear_probe,
         )
         name, why = choose_recipe(facts)
         arguments = stand_on(name)
-        job = prepare(arguments, job.sides)  # the recipe may have its own lengths
+        job = prepare(arguments, job)  # the recipe may have its own lengths
         job.notes += [f"recipe {name}: {why}", *filter(None, [too_little_data(facts)])]
-    arguments = settle_machine(settle_rate(settle_adapter(arguments), hidden_size(arguments, job.task)))
+    arguments = settle_machine(settle_rate(settle_adapter(arguments), getattr(job.config, "hidden_size", None)))
     check_metric(arguments, job.task)
     threads = use_all_cores() if arguments.training["use_cpu"] else None
     args = build_training_arguments(
@@ -89,7 +89,7 @@ def run(
     task, sides, seed = job.task, job.sides, data_seed(args)
     objective = choose_objective(arguments, task, task.classes(sides.train))
     set_seed(args.seed)
-    tuned = build_tuned_model(arguments, args, task, job.processor, sides.train)
+    tuned = build_tuned_model(arguments, args, task, job.processor, sides.train, job.config)
     augment, said = build_augmentation(arguments, task, job.processor, sides.train, tuned.model, seed=seed)
     said = [*said, *unpack_where_seen(task, tuned.model, args)]
     training = task.dataset("train", sides.train, job.processor, seed=seed, augment=augment)
@@ -146,8 +146,9 @@ def finish(
 ) -> None:
     """Write the merged model, the report, the model card and, last of all, `all_results.json`."""
     folder, trained_on = Path(trainer.args.output_dir), len(job.sides.train)
+    merged = arguments.weights.merge_adapter
     if is_main_process():
-        if arguments.weights.merge_adapter:
+        if merged:
             merge_adapter(trainer.model).save_pretrained(folder / MERGED)
             if trainer.processing_class is not None:
                 trainer.processing_class.save_pretrained(folder / MERGED)
@@ -163,6 +164,8 @@ def finish(
             notes=notes,
             pipeline_tag=TASKS[str(arguments.task.task)].facts["pipeline"],
             predictions=predictions,
+            adapter_base=None if merged else adapter_base(arguments, job.task, trainer.model),
+            weights=MERGED if merged else "",
         )
         write_reports(record, folder)
         write_results(results, folder)

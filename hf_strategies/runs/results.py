@@ -9,6 +9,7 @@ from hf_strategies.arguments.host import TOPIC as HOST_TOPIC
 from hf_strategies.arguments.resolved import FILE_NAME
 from hf_strategies.arguments.tuning_topics import takes
 from hf_strategies.reports import (
+    AdapterBase,
     RunRecord,
     SettingRow,
     describe_environment,
@@ -54,6 +55,8 @@ def record_run(
     notes: list[str],
     pipeline_tag: str,
     predictions: PredictionReport | None = None,
+    adapter_base: AdapterBase | None = None,
+    weights: str = "",
 ) -> RunRecord:
     """Collect what a finished run's report and model card tell.
 
@@ -69,11 +72,13 @@ def record_run(
         notes: Warnings, skipped records, settings that were replaced.
         pipeline_tag: Task of the model, as the Hub names it.
         predictions: Of a classifier.
+        adapter_base: What the weights are an adapter on; None where they are a whole model.
+        weights: Where in the folder the weights are.
     """
     events = folder / EVENTS
     return RunRecord(
         title=title,
-        location=str(folder),
+        location=str(folder / weights),
         summary=summary,
         command=["accelerate", "launch", script, str(folder / FILE_NAME), "--output_dir", f"{folder}-again"],
         settings=setting_rows(arguments),
@@ -85,6 +90,7 @@ def record_run(
         notes=notes,
         pipeline_tag=pipeline_tag,
         predictions=predictions,
+        adapter_base=adapter_base,
         base_model=hub_name(arguments.model.model_name_or_path),
         datasets=[name for name in [hub_name(arguments.data.dataset_name)] if name],
     )

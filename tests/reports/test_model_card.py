@@ -4,7 +4,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from hf_strategies.reports.model_card import model_card
-from hf_strategies.reports.run_record import RunRecord
+from hf_strategies.reports.run_record import AdapterBase, RunRecord
 
 
 def record(**more):
@@ -56,6 +56,30 @@ def test_an_encoder_decoder_for_which_the_host_has_no_pipeline_is_shown_without_
     assert "pipeline" not in code
     assert "model = AutoModelForSeq2SeqLM.from_pretrained('runs/pretrain-1')" in code
     assert "tokenizer('def f('" in code
+
+
+BASE = AdapterBase("org/base", "AutoModelForAny", {"id2label": {0: "a'b", 1: "c"}, "ignore_mismatched_sizes": True})
+
+
+@pytest.mark.parametrize(
+    ("tag", "loaded"),
+    [
+        ("text-classification", "pipeline('text-classification', {}, tokenizer='runs/pretrain-1')"),
+        ("image-classification", "pipeline('image-classification', {}, image_processor='runs/pretrain-1')"),
+        ("video-classification", "{}"),
+        ("text2text-generation", "{}"),
+    ],
+)
+def test_an_adapter_is_loaded_onto_its_base(tag, loaded):
+    card = model_card(record(pipeline_tag=tag, adapter_base=BASE))
+    assert ModelCard(card).data.library_name == "peft"
+    ((_, _, code), *_) = code_blocks(card)
+    compile(code, "card", "exec")
+    assert (
+        "base = AutoModelForAny.from_pretrained(\n    'org/base',\n    id2label={0: \"a'b\", 1: 'c'},\n"
+        "    ignore_mismatched_sizes=True,\n)\n"
+    ) in code
+    assert "model = " + loaded.format("PeftModel.from_pretrained(base, 'runs/pretrain-1')") in code.splitlines()
 
 
 def test_results_and_settings_stand_in_tables():

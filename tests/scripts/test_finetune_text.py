@@ -103,6 +103,39 @@ def test_the_saved_classifier_gives_the_accuracy_that_is_reported(finetune, text
     assert results["eval_accuracy"] == pytest.approx(right / ROWS)
 
 
+def run_card(folder) -> dict:
+    """Run the code of a model card; returns what it defines."""
+    code = (folder / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    defined: dict = {}
+    exec(code, defined)
+    return defined
+
+
+@pytest.mark.parametrize(
+    ("architecture", "flags"),
+    [("bert", []), ("gpt2", []), ("bert", ["--merge_adapter"]), ("bert", ["--adapter", "ia3"])],
+)
+def test_the_card_of_an_adapter_loads_the_classifier_that_was_evaluated(
+    finetune, text_checkpoint, write, questions, architecture, flags
+):
+    rows = [{"text": text, "label": f"kind {label % 5}"} for label, text in questions]
+    path = write(rows)
+    _, first = finetune(  # a checkpoint whose head is for two other classes
+        "--task", "text-classification", "--model_name_or_path", text_checkpoint(architecture), "--max_steps", "1",
+        "--train_file", write([{**row, "label": len(row["text"]) % 2} for row in rows], "two.jsonl"), name="two",
+    )  # fmt: skip
+    adapter = [] if "--adapter" in flags else ["--adapter", "lora"]
+    results, folder = finetune(
+        "--task", "text-classification", "--model_name_or_path", str(first), "--train_file", path, *flags, *adapter,
+        "--validation_file", write(rows, "again.jsonl"),
+    )  # fmt: skip
+    model = run_card(folder)["model"]
+    answers = model([text for _, text in questions], truncation=True, max_length=48, batch_size=20)
+    right = sum(answer["label"] == row["label"] for answer, row in zip(answers, rows, strict=True))
+    assert results["eval_accuracy"] == pytest.approx(right / ROWS)
+    assert {answer["label"] for answer in answers} <= {row["label"] for row in rows}
+
+
 def test_pairs_of_texts(finetune, text_checkpoint, write, questions):
     pairs = itertools.pairwise(questions)
     path = write(
@@ -241,3 +274,6 @@ def test_an_adapter_learns_answers_at_its_own_rate_and_loads_with_plain_peft(
     assert (f"packing: under adapter {adapter} examples would see each other" in said) != packs
     tuned = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(checkpoint), str(folder))
     assert tuned.peft_config["default"].peft_type.lower() == adapter
+    capsys.readouterr()
+    assert run_card(folder)["model"].model.peft_config["default"].peft_type.lower() == adapter
+    assert capsys.readouterr().out.strip()
