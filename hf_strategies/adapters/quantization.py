@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft import PeftModel, prepare_model_for_kbit_training
+from peft import prepare_model_for_kbit_training
 from torch import Tensor, nn
 from transformers import BitsAndBytesConfig, PreTrainedModel, TorchAoConfig
 from transformers.utils.quantization_config import QuantizationConfigMixin, QuantizationMethod
@@ -109,16 +109,6 @@ def check_not_packed(model: nn.Module) -> None:
             "4-bit weights were packed for evaluation on this CPU, and can be neither trained nor merged: load the "
             "model again, and add its adapter before it is evaluated"
         )
-
-
-def check_trainable_base(model: Any) -> None:
-    """Refuse to train quantized weights themselves.
-
-    Raises:
-        UserError: The model is quantized, and has no adapter.
-    """
-    if not isinstance(model, PeftModel) and quantization_of(model) is not None:
-        raise UserError("quantized weights cannot be trained, only an adapter on them: name an adapter, such as lora")
 
 
 def _try(name: str, device: torch.device, quantize: Callable[[Tensor], Any]) -> None:

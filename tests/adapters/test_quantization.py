@@ -11,7 +11,6 @@ from hf_strategies.adapters.linear_layers import layers_outside_blocks
 from hf_strategies.adapters.merging import merge_adapter
 from hf_strategies.adapters.quantization import (
     BasePlan,
-    check_trainable_base,
     quantization_config,
     quantization_of,
 )
@@ -131,14 +130,6 @@ def test_a_head_that_was_quantized_is_refused(tiny_model, tmp_path):
     model = type(model).from_pretrained(tmp_path, quantization_config=config)
     with pytest.raises(UserError, match="classifier is to be trained, but quantized"):
         create_adapter("lora", model, task_type="SEQ_CLS")
-
-
-def test_quantized_weights_are_not_trained_without_an_adapter(quantized, tiny_model):
-    model = quantized("nf4", "llama")
-    with pytest.raises(UserError, match="quantized weights cannot be trained, only an adapter on them"):
-        check_trainable_base(model)
-    check_trainable_base(create_adapter("lora", model, task_type="CAUSAL_LM"))
-    check_trainable_base(tiny_model("llama"))
 
 
 def test_nf4_is_qloras():
