@@ -53,7 +53,9 @@ def test_labels_of_several_kinds(refuse_finetune, classify, write):
     assert "some rows have a list of labels, others a single one" in refuse_finetune(
         *classify, write(labelled("a", ["b"]))
     )
-    assert "some are numbers with a fraction, others texts" in refuse_finetune(*classify, write(labelled(0.5, "b")))
+    assert "a regression needs numbers alone, got 'b' among them" in refuse_finetune(
+        *classify, write(labelled(0.5, "b"))
+    )
 
 
 def test_rows_without_a_label_are_too_many(refuse_finetune, classify, write):

@@ -89,14 +89,14 @@ def contenders(folder: Path) -> dict[str, dict]:
 def test_prompts_stand_beside_fine_tuned_models_in_one_table(score, tuned, questions, capsys):
     rows = questions(slice(0, 60), slice(60, 80))
     full = tuned(*rows, name="tuned")
-    soft = tuned(*rows, "--adapter", "prompt_tuning", name="soft")
+    soft = tuned(*rows, "--adapter", "prefix_tuning", name="soft")
     capsys.readouterr()
     results, folder = score(*rows, "--shots", "0", "3", "--num_seeds", "2", "--compare", str(full), str(soft))
     said = capsys.readouterr().out.splitlines()
     found = contenders(folder)
     assert list(found) == [
         "most frequent class", "prompt, 0 shots", "prompt, 0 shots, calibrated", "prompt, 3 shots",
-        "prompt, 3 shots, calibrated", "full fine-tuning: tuned", "soft prompt, prompt_tuning: soft",
+        "prompt, 3 shots, calibrated", "full fine-tuning: tuned", "soft prompt, prefix_tuning: soft",
     ]  # fmt: skip
     start = next(number for number, line in enumerate(said) if line.startswith("method"))
     assert [line.split("  ")[0] for line in said[start + 2 : start + 9]] == list(found)
@@ -105,13 +105,13 @@ def test_prompts_stand_beside_fine_tuned_models_in_one_table(score, tuned, quest
     assert found["full fine-tuning: tuned"]["scores"] == [learned["eval_accuracy"]]
     assert found["full fine-tuning: tuned"]["training_seconds"] == learned["train_runtime"]
     assert found["full fine-tuning: tuned"]["trained_parameters"] == 260_032 + 64 * 6  # the head has six classes
-    assert 64 * 6 < found["soft prompt, prompt_tuning: soft"]["trained_parameters"] < 10_000
+    assert 64 * 6 < found["soft prompt, prefix_tuning: soft"]["trained_parameters"] < 10_000
     assert all(one["peak_memory"] > 10**8 for name, one in found.items() if name != "most frequent class")
     calibrated = found["prompt, 3 shots, calibrated"]["scores"]
     assert results["eval_accuracy"] == pytest.approx(sum(calibrated) / 2)
     assert json.loads((folder / "all_results.json").read_text()) == results
     assert (folder / "comparison.png").stat().st_size > 1000
-    assert "soft prompt, prompt_tuning: soft" in (folder / "report.html").read_text()
+    assert "soft prompt, prefix_tuning: soft" in (folder / "report.html").read_text()
     asked = [event for event in read_events(folder / "events.jsonl") if event["event"] == "scored"]
     assert len(asked) == 2 + 2 * 2  # one draw of none, two of three; as they are, and calibrated
     assert {event["draw"] for event in asked} == {0, 1}
