@@ -12,8 +12,8 @@ from .outcomes import Outcome
 from .processes import Runs, command
 from .sabotage import VARIABLE
 
-# A fault may cost forty-five updates: few enough of these to be worth less than a hundredth of the loss. In batches of
-# 8, two runs that differ in a single update end that far apart.
+# A fault may cost forty-five updates: so many more are needed for them to be worth less than a hundredth of the loss.
+# In runs of 600 updates of batches of 8, 13 of 15 drills stayed within it.
 SETTINGS: dict[str, Any] = {
     "hidden_size": 64, "num_hidden_layers": 2, "max_seq_length": 64, "max_steps": 1000, "logging_steps": 10,
     "eval_steps": 1000, "save_steps": 40, "warmup_steps": 20, "max_eval_samples": 256, "global_batch_size": 16,
