@@ -31,6 +31,7 @@ def plan(scope: Scope) -> list[Trial]:
         "full, a tenth of the rate": {"learning_rate": FULL_RATE / 10},
         REPLAY: {"learning_rate": FULL_RATE, "train_file": [learned, replayed]},
         LORA: {"adapter": "lora", "learning_rate": FULL_RATE},
+        "lora, three times the rate": {"adapter": "lora", "learning_rate": 3 * FULL_RATE},
     }
 
     def measured(name: str) -> Any:
