@@ -151,7 +151,7 @@ def test_images_show_every_augmentation_beside_none():
 
 
 def test_prompts_stand_beside_what_learns():
-    trained = {"soft prompt": 640, "adapter, lora": 12_288, "full fine-tuning": 260_032}
+    trained = {"soft prompt, prefix": 640, "adapter, lora": 12_288, "full fine-tuning": 260_032}
     rows = [
         row("prompts", name, seed, "TREC", eval_accuracy=0.3 + 0.1 * seed, trained_parameters=trained.get(name, 0),
             peak_memory_bytes=(seed + 5) * 1e8)

@@ -106,7 +106,6 @@ def report(rows: Sequence[TunedRow]) -> Report:
             "loss on Shakespeare": f"{row.results['eval_loss']:.3f}",
             "loss on its own text": f"{row.results['own_loss']:.3f}",
             "forgotten": f"{row.results['own_loss'] - before['own_loss']:+.3f}",
-            "seconds": round(row.wall_seconds, 1),
         }
         for row in rows
     ]
