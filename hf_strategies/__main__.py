@@ -12,35 +12,53 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from hf_strategies.adapters import ADAPTERS, QUANTIZATIONS
 from hf_strategies.arguments.layers import find_recipe, recipe_names, recipe_summary
-from hf_strategies.callbacks import CALLBACKS
+from hf_strategies.arguments.tuning_topics import JOB_TOPICS
+from hf_strategies.augmentation import IMAGE_AUGMENTATIONS, IMAGE_MIXES, TEXT_AUGMENTATIONS
+from hf_strategies.callbacks import AVERAGES, CALLBACKS
+from hf_strategies.data.maskings import MASKINGS
 from hf_strategies.errors import UserError, did_you_mean
+from hf_strategies.metrics import METRICS
 from hf_strategies.models import ARCHITECTURES
+from hf_strategies.objectives import OBJECTIVES
 from hf_strategies.optimizers import OPTIMIZERS
 from hf_strategies.registry import Entry, Registry
 from hf_strategies.reports.terminal import format_table, format_value
 from hf_strategies.schedulers import SCHEDULERS
+from hf_strategies.tasks import TASKS
 
 SHELVES: dict[str, Registry] = {
     "architectures": ARCHITECTURES,
-    "callbacks": CALLBACKS,
+    "tasks": TASKS,
+    "adapters": ADAPTERS,
+    "quantizations": QUANTIZATIONS,
+    "text_augmentations": TEXT_AUGMENTATIONS,
+    "image_augmentations": IMAGE_AUGMENTATIONS,
+    "image_mixes": IMAGE_MIXES,
+    "maskings": MASKINGS,
+    "objectives": OBJECTIVES,
+    "metrics": METRICS,
     "optimizers": OPTIMIZERS,
     "schedulers": SCHEDULERS,
+    "averages": AVERAGES,
+    "callbacks": CALLBACKS,
 }
 
 
 def list_shelves(names: Sequence[str]) -> Iterator[str]:
-    """Yield a table per shelf, or the names of the recipes.
+    """Yield a table per shelf; the recipes of each job are one.
 
     Raises:
         UserError: There is no such shelf.
     """
-    known = [*SHELVES, "recipes"]
+    recipes = {f"{job}_recipes": job for job in JOB_TOPICS}
+    known = [*SHELVES, *recipes]
     for name in names or known:
         if name in SHELVES:
             rows = [(entry.name, entry.summary) for entry in (*SHELVES[name], *SHELVES[name].families())]
-        elif name == "recipes":
-            rows = [(recipe, recipe_summary(recipe)) for recipe in recipe_names()]
+        elif name in recipes:
+            rows = [(recipe, recipe_summary(recipe, recipes[name])) for recipe in recipe_names(recipes[name])]
         else:
             raise UserError(f"unknown shelf {name!r}{did_you_mean(name, known)} (known: {', '.join(known)})")
         table = format_table(rows)
@@ -53,14 +71,16 @@ def show(name: str) -> Iterator[str]:
     Raises:
         UserError: No shelf has it.
     """
-    found = [(kind, shelf[name]) for kind, shelf in SHELVES.items() if name in shelf]
-    if not found and name not in recipe_names():
-        known = [entry.name for shelf in SHELVES.values() for entry in shelf] + recipe_names()
+    found = [(shelf.kind, shelf[name]) for shelf in SHELVES.values() if name in shelf]
+    recipes = [(recipe, job) for job in JOB_TOPICS for recipe in recipe_names(job)]
+    if not found and name not in dict(recipes):
+        known = [entry.name for shelf in SHELVES.values() for entry in shelf] + list(dict(recipes))
         raise UserError(f"nothing is called {name!r}{did_you_mean(name, known)}")
     for kind, entry in found:
-        yield _describe(kind.removesuffix("s"), entry)
-    if name in recipe_names():
-        yield find_recipe(name).read_text(encoding="utf-8")
+        yield _describe(kind, entry)
+    for recipe, job in recipes:
+        if recipe == name:
+            yield find_recipe(name, job).read_text(encoding="utf-8")
 
 
 def _describe(kind: str, entry: Entry) -> str:

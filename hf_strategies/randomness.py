@@ -6,8 +6,10 @@ workers or another number of ranks therefore sees exactly what the uninterrupted
 """
 
 import hashlib
+from typing import Any
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 
 FEISTEL_ROUNDS = 6
 
@@ -21,7 +23,8 @@ def generator(seed: int, epoch: int, sample: int, operation: str) -> np.random.G
         sample: Index of the example in its dataset.
         operation: Name of what is drawn ("mask", "crop", ...); two operations on one example are independent.
     """
-    return np.random.Generator(np.random.Philox(key=_key(seed, epoch, sample, operation)))
+    key = _KeySequence(_key(seed, epoch, sample, operation))
+    return np.random.Generator(np.random.Philox(key))  # type: ignore[arg-type]  # which numpy's own words allow
 
 
 def draw_seed(seed: int, epoch: int, sample: int, operation: str) -> int:
@@ -57,6 +60,16 @@ def shuffled_indices(positions: np.ndarray, size: int, *, seed: int, epoch: int)
     while (outside := values >= size).any():
         values[outside] = _feistel(values[outside], half_bits, keys)
     return values.astype(np.int64)
+
+
+class _KeySequence(ISeedSequence):
+    """Hand Philox its key as it is; `Philox(key=...)` asks the system for entropy too, which takes twice as long."""
+
+    def __init__(self, key: np.ndarray) -> None:
+        self.key = key
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
+        return self.key
 
 
 def _key(*parts: int | str) -> np.ndarray:

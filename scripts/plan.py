@@ -14,7 +14,9 @@ from pathlib import Path
 
 from hf_strategies.arguments import parse_arguments
 from hf_strategies.arguments.help import help_text
+from hf_strategies.arguments.layers import recipe_names
 from hf_strategies.arguments.settings import settings_of
+from hf_strategies.arguments.tuning_topics import PRETRAIN
 from hf_strategies.errors import UserError, did_you_mean
 from hf_strategies.planning.options import DEFAULT_RECIPE, check_picture, split_options
 from hf_strategies.planning.schedule_drawing import draw_schedule, plot_text
@@ -38,7 +40,8 @@ another rate follow the same curve from theirs. Those of hyperparameter_curves a
 def schedule(words: Sequence[str]) -> None:
     """Draw what the learning rate of a run will be."""
     if {"--help", "-h"} & set(words):
-        print(help_text(SCHEDULE, {item.name: item for item in settings_of(ScheduleOptions)}, DEFAULT_RECIPE))
+        own = {item.name: item for item in settings_of(ScheduleOptions)}
+        print(help_text(SCHEDULE, own, recipes=recipe_names(PRETRAIN), default_recipe=DEFAULT_RECIPE))
         return
     problems: list[str] = []
     options, rest = split_options(words, ScheduleOptions, problems)

@@ -8,6 +8,8 @@ accelerate launch scripts/pretrain.py mine.yaml --learning_rate 2e-3
     settings from a YAML file, one of them changed
 accelerate launch scripts/pretrain.py --model_name_or_path HuggingFaceTB/SmolLM2-135M --train_file notes.txt
     continue a checkpoint
+accelerate launch scripts/pretrain.py masked --train_file "corpus/*.txt"
+    train an encoder (BERT) that names hidden words; span trains an encoder-decoder (T5)
 accelerate launch scripts/pretrain.py --model_name_or_path runs/pretrain-1 --do_eval --validation_file notes.txt
     evaluate without training
 """

@@ -20,7 +20,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hf_strategies.arguments.help import help_text
+from hf_strategies.arguments.layers import recipe_names
 from hf_strategies.arguments.settings import settings_of
+from hf_strategies.arguments.tuning_topics import PRETRAIN
 from hf_strategies.planning.find_lr_request import FindLROptions, parse_find_lr
 from hf_strategies.planning.options import DEFAULT_RECIPE
 from hf_strategies.planning.sweep_request import SweepOptions, parse_sweep
@@ -49,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     finds_lr = words[:1] == ["find-lr"]
     if {"--help", "-h"} & set(words) or not words:
         own = {setting.name: setting for setting in settings_of(FindLROptions if finds_lr else SweepOptions)}
-        print(help_text(FIND_LR if finds_lr else __doc__, own, DEFAULT_RECIPE))
+        said = FIND_LR if finds_lr else __doc__
+        print(help_text(said, own, recipes=recipe_names(PRETRAIN), default_recipe=DEFAULT_RECIPE))
         return
     # What runs is imported late, since it takes seconds: a refused command line and --help answer first.
     if finds_lr:

@@ -1,5 +1,8 @@
 import os
 import resource
+import socket
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -8,8 +11,14 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, TrainingArguments
 
+from hf_strategies.data.tokenizers import train_tokenizer
+from hf_strategies.models import resolve_sizes
+from hf_strategies.models.factory import create_config, create_model
+from hf_strategies.models.heads import HEAD_OF
+
+ROOT = Path(__file__).parents[1]
 VOCAB = 258  # 256 bytes, end, pad
-REAL_DATA = Path(os.environ.get("HF_STRATEGIES_DATA") or Path(__file__).parents[2] / "shared" / "data")
+REAL_DATA = Path(os.environ.get("HF_STRATEGIES_DATA") or ROOT.parent / "shared" / "data")
 
 
 @pytest.fixture
@@ -82,6 +91,37 @@ def no_file_above():
     return limit
 
 
+@pytest.fixture(scope="session")
+def launch_ranks():
+    """Run a Python program as the ranks of one job, on free ports, and fail with what the first bad one said."""
+
+    def launch(program: str, *arguments: str, num_ranks: int = 2) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
+        shared = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(num_ranks)}
+        shared |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+        ranks = [
+            subprocess.Popen(
+                [sys.executable, "-c", program, *arguments],
+                env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(num_ranks)},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank in range(num_ranks)
+        ]
+        try:
+            for rank in ranks:
+                _, errors = rank.communicate(timeout=300)
+                assert rank.returncode == 0, errors[-3000:]
+        finally:
+            for rank in ranks:
+                rank.kill()
+
+    return launch
+
+
 @pytest.fixture
 def real_data():
     """Return the path of a real file or folder, or skip the test where it is not there."""
@@ -93,3 +133,30 @@ def real_data():
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def text_checkpoint(tmp_path_factory):
+    """Return the folder of a tiny checkpoint from scratch, with a tokenizer of bytes: "bert", "t5" or "gpt2"."""
+    objectives = {"bert": "masked", "t5": "span", "gpt2": "causal"}
+    made: dict[str, str] = {}
+
+    def make(architecture: str) -> str:
+        if architecture not in made:
+            objective = objectives[architecture]
+            tokenizer = train_tokenizer("bytes", [], objective=objective)
+            tokens = {f"{kind}_token_id": getattr(tokenizer, f"{kind}_token_id") for kind in ("bos", "eos", "pad")}
+            sizes, _ = resolve_sizes(
+                architecture, {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+            )
+            config = create_config(
+                architecture, vocab_size=len(tokenizer), max_seq_length=128, sizes=sizes, tokens=tokens
+            )
+            torch.manual_seed(0)
+            folder = tmp_path_factory.mktemp(architecture)
+            create_model(config, head=HEAD_OF[objective]).save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            made[architecture] = str(folder)
+        return made[architecture]
+
+    return make

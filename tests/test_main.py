@@ -1,17 +1,24 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from hf_strategies.__main__ import main
+from hf_strategies.__main__ import SHELVES, main
 
 
 def test_list_shows_every_shelf(capsys):
     assert main(["list"]) == 0
     shown = capsys.readouterr().out
-    for name in ("architectures", "callbacks", "optimizers", "schedulers", "recipes", "transformer_pp", "muon"):
-        assert name in shown
+    for name in (*SHELVES, "pretrain_recipes", "finetune_recipes", "transformer_pp", "muon", "cutmix", "qlora"):
+        assert re.search(rf"^ *{name}\b", shown, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("name", sorted({entry.name for shelf in SHELVES.values() for entry in shelf}))
+def test_whatever_is_listed_is_shown(name, capsys):
+    assert main(["show", name]) == 0
+    assert f" {name}\n  summary: " in capsys.readouterr().out
 
 
 def test_show_tells_what_is_known_about_one_entry(capsys):

@@ -1,3 +1,6 @@
+import hashlib
+import pickle
+
 import numpy as np
 import pytest
 
@@ -35,6 +38,14 @@ def test_the_order_is_shuffled_evenly():
     size = 10_000
     moved = np.abs(shuffled_indices(np.arange(size), size, seed=5, epoch=0) - np.arange(size)).mean()
     assert abs(moved - size / 3) < 5 * 0.25 * size**0.5
+
+
+def test_a_generator_is_philox_with_the_hash_as_its_key():
+    key = np.frombuffer(hashlib.blake2b(b"3\x1f1\x1f7\x1fmask", digest_size=16).digest(), dtype=np.uint64)
+    plain = np.random.Generator(np.random.Philox(key=key))
+    assert generator(3, 1, 7, "mask").random(9).tolist() == plain.random(9).tolist()
+    copied = pickle.loads(pickle.dumps(generator(3, 1, 7, "mask")))
+    assert copied.random() == generator(3, 1, 7, "mask").random()
 
 
 def test_a_position_outside_the_epoch_is_refused():

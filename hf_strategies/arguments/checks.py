@@ -5,17 +5,31 @@ from collections.abc import Collection, Iterator
 from functools import partial
 from typing import Any
 
+from hf_strategies.adapters import ADAPTERS
 from hf_strategies.arguments.merging import BELONGS_TO, SIZES, Value
+from hf_strategies.arguments.objective_checks import objective_problems
+from hf_strategies.arguments.prompting_checks import prompting_problems
 from hf_strategies.arguments.quantities import parse_batch_size
 from hf_strategies.arguments.schedule_checks import refused, schedule_problems
+from hf_strategies.arguments.tuning_checks import tuning_problems
+from hf_strategies.arguments.tuning_topics import FINETUNE, SCORE
 from hf_strategies.errors import did_you_mean
 from hf_strategies.models import ARCHITECTURES, resolve_sizes
+from hf_strategies.objectives import OBJECTIVES
 from hf_strategies.optimizers import OPTIMIZERS, check_group_settings, check_optimizer_settings
 from hf_strategies.ranges import MAX_LEARNING_RATE, Rule
 from hf_strategies.schedulers import SCHEDULERS
+from hf_strategies.tasks import TASKS
 
 HOSTS_LEARNING_RATE = 5e-5
-SHELVES = {"architecture": ARCHITECTURES, "optimizer": OPTIMIZERS, "scheduler": SCHEDULERS}
+SHELVES = {
+    "architecture": ARCHITECTURES,
+    "optimizer": OPTIMIZERS,
+    "scheduler": SCHEDULERS,
+    "task": TASKS,
+    "adapter": ADAPTERS,
+    "loss": OBJECTIVES,
+}
 
 AT_LEAST_ONE: Rule = (lambda value: 1 <= value < math.inf, "at least 1")
 NOT_NEGATIVE: Rule = (lambda value: 0 <= value < math.inf, "at least 0, and finite")
@@ -62,6 +76,16 @@ RANGES: dict[str, Rule] = {
     ),
     "hang_timeout": POSITIVE,
     "max_new_tokens": AT_LEAST_ONE,
+    "max_target_length": AT_LEAST_ONE,
+    "image_size": AT_LEAST_ONE,
+    "reinitialize_blocks": NOT_NEGATIVE,
+    "learning_rate_width": AT_LEAST_ONE,
+    "num_seeds": AT_LEAST_ONE,
+    "shots": (lambda shots: all(shot.isdecimal() for shot in shots), "whole numbers of at least 0"),
+    "r_drop": POSITIVE,
+    "fgm_epsilon": POSITIVE,
+    "early_stopping_patience": AT_LEAST_ONE,
+    "early_stopping_min_gain": NOT_NEGATIVE,
 }
 
 
@@ -80,8 +104,8 @@ COMPUTED_HERE = {
 }
 
 
-def find_problems(values: dict[str, Value]) -> Iterator[str]:
-    """Yield one line per mistake, each with where it stands."""
+def find_problems(values: dict[str, Value], job: str) -> Iterator[str]:
+    """Yield one line per mistake in the settings of a job, each with where it stands."""
     for name, (holds, expected) in RANGES.items():
         given = values.get(name)
         if given is not None and given.value is not None and not holds(given.value):
@@ -97,6 +121,15 @@ def find_problems(values: dict[str, Value]) -> Iterator[str]:
     yield from _strategy_problems(values)
     yield from _decay_problems(values)
     yield from _combinations(values)
+    if job == FINETUNE:
+        yield from tuning_problems(values)
+        return
+    if job == SCORE:
+        yield from prompting_problems(values)
+        return
+    yield from objective_problems(values)
+    if not any(values.get(name) and values[name].value for name in ("architecture", "model_name_or_path")):
+        yield "architecture: name one, or a checkpoint with model_name_or_path (whose tokenizer is its own)"
 
 
 def _size_problems(values: dict[str, Value]) -> Iterator[str]:
@@ -201,8 +234,14 @@ def _combinations(values: dict[str, Value]) -> Iterator[str]:
     for name in COMPUTED_HERE:
         if get(name):
             yield f"{values[name].where}: {name} does not go with this script: {COMPUTED_HERE[name]}"
-    if not (get("architecture") or get("model_name_or_path")):
-        yield "architecture: name one, or a checkpoint with model_name_or_path (whose tokenizer is its own)"
+
+
+def belonging_problems(values: dict[str, Value]) -> Iterator[str]:
+    """Yield one line per setting that belongs to another one, which nothing sets."""
+
+    def get(name: str) -> Any:
+        return values[name].value if name in values else None
+
     for name, choices in BELONGS_TO.items():
         if get(name) is not None and not any(get(choice) for choice in choices):
             hint = f"; for optimizer {get('optimizer')} see optimizer_kwargs" if "optim" in choices else ""

@@ -1,6 +1,5 @@
 """Where settings come from: a recipe, a YAML file and the command line, each a layer over the one before."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import yaml
 
 from hf_strategies.arguments.settings import NumberLoader, Setting, convert
+from hf_strategies.arguments.tuning_topics import jobs_with
 from hf_strategies.errors import UserError, did_you_mean
 
 # What earlier versions of transformers or its example scripts had.
@@ -20,7 +20,8 @@ RETIRED = {
     "no_cuda": "it is called use_cpu",
 }
 
-RECIPES = Path(__file__).parents[1] / "recipes"
+RECIPES = Path(__file__).parents[1] / "recipes"  # a folder for each job, called as its script is
+SHIPPED = "recipe "  # how the places in shipped recipes begin
 
 
 @dataclass(frozen=True)
@@ -39,30 +40,45 @@ class Layer:
     values: dict[str, Written] = field(default_factory=dict)
 
 
-def recipe_names() -> list[str]:
-    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+def recipe_names(job: str) -> list[str]:
+    """List the recipes that ship for a job."""
+    return sorted(path.stem for path in (RECIPES / job).glob("*.yaml"))
 
 
-def recipe_summary(name: str) -> str:
+def recipe_summary(name: str, job: str) -> str:
     """Return the first line of a shipped recipe's header."""
-    return find_recipe(name).read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+    return find_recipe(name, job).read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
 
 
-def find_recipe(name: str) -> Path:
-    """Locate a shipped recipe by name, or a YAML file by path.
+def find_recipe(name: str, job: str) -> Path:
+    """Locate a shipped recipe of a job by name, or a YAML file by path.
 
     Raises:
         UserError: Neither exists.
     """
+    known = recipe_names(job)
     if name.endswith((".yaml", ".yml")):
         if not Path(name).is_file():
-            raise UserError(f"{name}: no such file (a recipe is a YAML file, or one of: {', '.join(recipe_names())})")
+            raise UserError(f"{name}: no such file (a recipe is a YAML file, or one of: {', '.join(known)})")
         return Path(name)
-    shipped = RECIPES / f"{name}.yaml"
-    if not shipped.is_file() or not re.fullmatch(r"\w+", name):
-        guess = did_you_mean(name, recipe_names())
-        raise UserError(f"unknown recipe {name!r}{guess} (known: {', '.join(recipe_names())}, or a path to a .yaml)")
-    return shipped
+    if name not in known:
+        raise UserError(f"{unknown_recipe(name, job)} (known: {', '.join(known)}, or a path to a .yaml)")
+    return RECIPES / job / f"{name}.yaml"
+
+
+def shipped_layers(name: str, job: str) -> list[Layer]:
+    """Read a shipped recipe, and before it the one that its own `recipe:` line names."""
+    layer = read_yaml(find_recipe(name, job), f"{SHIPPED}{name}")
+    base = layer.values.pop("recipe", None)
+    return [*(shipped_layers(base.value, job) if base is not None else ()), layer]
+
+
+def unknown_recipe(name: object, job: str) -> str:
+    """Say that a job has no such recipe, and which name or which script may have been meant."""
+    for path in sorted(RECIPES.glob("*/*.yaml")):
+        if path.stem == name:
+            return f"{name} is a recipe of scripts/{path.parent.name}.py, not of this job"
+    return f"unknown recipe {name!r}{did_you_mean(name, recipe_names(job))}"
 
 
 def read_yaml(path: Path, label: str) -> Layer:
@@ -141,6 +157,9 @@ def unknown_setting(name: str, settings: dict[str, Setting]) -> str:
     """Say that there is no such setting, and what to write instead."""
     if name in RETIRED:
         return f"{name} is no setting: {RETIRED[name]}"
+    if jobs := jobs_with(name):
+        scripts = " and ".join(f"scripts/{job}.py" for job in jobs)
+        return f"{name} is a setting of {scripts}, not of this job"
     return f"unknown setting {name!r}{did_you_mean(name, settings)}"
 
 

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from hf_strategies.arguments.layers import Layer, unknown_setting
+from hf_strategies.arguments.layers import SHIPPED, Layer, unknown_setting
 from hf_strategies.arguments.settings import Setting, convert
 from hf_strategies.schedulers import SCHEDULERS
 
 SIZES = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size",
-    "config_overrides",
+    "patch_size", "config_overrides",
 )  # fmt: skip
 
 # Settings that mean something only beside the choice that they belong to.
@@ -19,13 +19,20 @@ OWNED = {
     "scheduler": ("scheduler_kwargs",),
     "lr_scheduler_type": ("lr_scheduler_kwargs",),
     "architecture": SIZES,
+    "objective": ("objective_kwargs",),
     "model_name_or_path": ("model_revision", "config_overrides"),
     "tokenizer": ("vocab_size",),
     "dataset_name": ("dataset_config_name",),
+    "adapter": ("adapter_kwargs", "target_modules"),
+    "loss": ("loss_kwargs",),
+    "averaging": ("averaging_kwargs",),
 }
 
 # Settings that go when their choice is replaced by a rival, and stay when it only takes another value.
 BESIDE = {"train_file": ("validation_file",), "optimizer": ("param_groups",)}
+
+# Mappings of which a higher layer's takes the place of a lower one's: their keys come from the data.
+WHOLE = ("label_words",)
 
 # The same table read the other way: what each of those settings belongs to.
 BELONGS_TO = {
@@ -57,6 +64,11 @@ class Value:
 
     value: Any
     where: str
+
+    @property
+    def from_recipe(self) -> bool:
+        """Whether a shipped recipe set it, and not its user."""
+        return self.where.startswith(SHIPPED)
 
 
 def merge(
@@ -93,10 +105,18 @@ def merge(
             _drop(merged, ("warmup_steps",), f"scheduler {scheduler.value} ({scheduler.where})", notes)
         for name, item in values.items():
             below = merged.get(name)
-            if below is not None and isinstance(item.value, dict) and isinstance(below.value, dict):
+            adds_up = below is not None and isinstance(below.value, dict) and name not in WHOLE
+            if below is not None and adds_up and isinstance(item.value, dict):
                 item = Value({**below.value, **item.value}, item.where)  # the same choice: its settings add up
             merged[name] = item
     return merged, notes
+
+
+def is_replaced(name: str, default: Any, values: dict[str, Value]) -> bool:
+    """Tell whether the default of a setting that nobody gave has lost its place to a rival that somebody did."""
+    rivals = [first if second == name else second for first, second in RIVALS if name in (first, second)]
+    given = [rival for rival in rivals if rival in values and _is_choice(rival, values[rival].value)]
+    return name not in values and _is_choice(name, default) and bool(given)
 
 
 def _is_choice(name: str, value: Any) -> bool:

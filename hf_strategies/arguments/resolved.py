@@ -9,7 +9,9 @@ from typing import Any
 import yaml
 
 from hf_strategies.arguments.layers import read_yaml
+from hf_strategies.arguments.merging import is_replaced
 from hf_strategies.arguments.parse import Arguments
+from hf_strategies.arguments.tuning_topics import takes
 
 FILE_NAME = "resolved_config.yaml"
 
@@ -26,8 +28,14 @@ SECRET = {"hub_token"}
 def resolved_settings(arguments: Arguments) -> dict[str, Any]:
     """Every setting of ours and every host setting that some layer set, by name."""
     ours = {}
-    for topic in (arguments.model, arguments.data, arguments.strategy, arguments.guard, arguments.run):
-        ours.update(asdict(topic))
+    for topic in arguments.topics:
+        ours.update(
+            {
+                name: value
+                for name, value in asdict(topic).items()
+                if takes(arguments.job, name, arguments.task.task) and not is_replaced(name, value, arguments.values)
+            }
+        )
     return {**ours, **{name: value for name, value in arguments.training.items() if name not in SECRET}}
 
 

@@ -1,7 +1,7 @@
 """What can be wrong with a schedule: lengths, phases, and what a curve or an evaluation must have."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,6 @@ from hf_strategies.schedulers.lengths import UNKNOWN
 from hf_strategies.schedulers.shapes import check_shape
 from hf_strategies.schedulers.value_curves import ValueCurve, check_hyperparameter
 
-METRICS = ("loss", "perplexity", "bits_per_byte")  # of an evaluation, as eval_loss and so on; lower is better
 CURVED = ("momentum", "eps")  # settings that are a number of their own in an optimizer's groups, as weight decay is
 
 
@@ -24,6 +23,15 @@ def refused(given: Value, attempt: Callable[[], Any]) -> Iterator[str]:
         attempt()
     except UserError as error:
         yield f"{given.where}: {error}"
+
+
+def metric_problems(values: dict[str, Value], known: Collection[str]) -> Iterator[str]:
+    """Yield a line where the best checkpoint is to be chosen by a metric that no evaluation has."""
+    metric = values.get("metric_for_best_model")
+    if metric is None or metric.value is None or (name := metric.value.removeprefix("eval_")) in known:
+        return
+    guess = did_you_mean(name, known)
+    yield f"{metric.where}: unknown metric {metric.value!r}{guess} (known: {', '.join(known)})"
 
 
 def planned_scale(values: dict[str, Value], *, epochs: bool = True) -> RunScale:
@@ -59,15 +67,6 @@ def schedule_problems(values: dict[str, Value]) -> Iterator[str]:
     if curves is not None and curves.value is not None:
         for name, written in curves.value.items():
             yield from refused(curves, partial(_check_curve, name, written, values.get("optimizer"), run))
-    metric = values.get("metric_for_best_model")
-    if metric is not None and metric.value is not None:
-        name = metric.value.removeprefix("eval_")
-        if name not in METRICS:
-            guess = did_you_mean(name, METRICS)
-            yield f"{metric.where}: unknown metric {metric.value!r}{guess} (known: {', '.join(METRICS)})"
-    greater = values.get("greater_is_better")
-    if greater is not None and greater.value:
-        yield f"{greater.where}: greater_is_better must be false: {', '.join(METRICS)} are better when lower, got true"
 
 
 def _check_curve(name: str, written: Any, optimizer: Value | None, run: RunScale) -> None:

@@ -27,6 +27,7 @@ class ModelArguments:
     num_attention_heads: int | None = setting(None, "Query heads; must divide hidden_size.")
     num_key_value_heads: int | None = setting(None, "Key and value heads; must divide num_attention_heads.")
     intermediate_size: int | None = setting(None, "Width inside the feed-forward layer.")
+    patch_size: int | None = setting(None, "Side of an image's patches, in pixels (vit).")
     config_overrides: dict[str, Any] | None = setting(None, "Other fields of the model's config, KEY=VALUE,...")
     model_name_or_path: str | None = setting(None, "Continue this checkpoint instead: a Hub name or a folder.")
     model_revision: str | None = setting(None, "Branch, tag or commit of the Hub checkpoint (default: main).")
@@ -48,7 +49,8 @@ class DataArguments:
     """Data."""
 
     train_file: list[str] | None = setting(
-        None, "Files, globs or folders: txt, jsonl, csv, parquet (also .gz, .zst), or source files, one document each."
+        None,
+        "Files, globs or folders: txt, json, jsonl, csv, tsv, parquet (also .gz, .zst), or source, one document each.",
     )
     validation_file: list[str] | None = setting(None, "The same for validation; without it, a share is held out.")
     dataset_name: str | None = setting(None, "A data set's Hub name, or its local folder.")
@@ -72,7 +74,12 @@ class DataArguments:
 class StrategyArguments:
     """Strategies."""
 
-    objective: Literal["causal"] = setting("causal", "What the model learns to predict: the next token.")
+    objective: Literal["causal", "masked", "span"] = setting(
+        "causal", "What a model learns to predict: the next token, hidden tokens (bert), or hidden spans (t5)."
+    )
+    objective_kwargs: dict[str, Any] | None = setting(
+        None, "Its own settings, KEY=VALUE,...: rate and whole_words of masked, rate and mean_span_length of span."
+    )
     optimizer: str | None = setting(None, "Registered optimizer (or --optim for one of the host's).")
     optimizer_kwargs: dict[str, Any] | None = setting(None, "Its own settings, KEY=VALUE,... or JSON.")
     param_groups: dict[str, Any] | None = setting(

@@ -17,13 +17,15 @@ class EventLogCallback(TrainerCallback):
 
     Training that starts at step 0 starts the file anew; training that resumes first drops the events after its step,
     so that the file in the end is the uninterrupted run's, times and a "run" event for each resumption aside. The
-    "end" event, with Trainer's closing summary, is written by a run that came to its last step; one that was stopped
-    before leaves none. It stands before other callbacks that write to the same file. Once training has begun, a full
-    disk is told and waited for.
+    "end" event, with Trainer's closing summary, is written by a run that came to its last step or was stopped early by
+    a callback; one that was interrupted leaves none. It stands before other callbacks that write to the same file.
+    Once training has begun, a full disk is told and waited for.
 
     Args:
         path: The file; its folder is made where it is missing.
     """
+
+    is_interrupted = False
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -81,7 +83,7 @@ class EventLogCallback(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if state.global_step >= state.max_steps:
+        if not self.is_interrupted:
             self.append("end", state, **self._summary)
 
     def append(self, kind: str, state: TrainerState, **values: Any) -> None:

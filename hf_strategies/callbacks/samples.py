@@ -3,9 +3,10 @@
 import logging
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def _first_token(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 class SamplePrinterCallback(TrainerCallback):
-    """Print completions of `prompts` before training and after its last step, and at evaluations if asked.
+    """Print completions of `prompts` before training and after its end, and at evaluations if asked.
 
     Rank 0 prints; where the weights are sharded (ZeRO-3, FSDP) one rank cannot generate alone, and it says so once
     instead. Generation leaves torch's random streams, the modules' modes and the gradients as they were. Cost: one
@@ -111,6 +112,7 @@ class SamplePrinterCallback(TrainerCallback):
         references: How those texts really go on, one for each prompt, or empty.
         max_new_tokens: Length of a completion, in tokens.
         do_sample: Draw tokens instead of taking the likeliest.
+        answer: What to print of (model, tokenizer, prompt) in the place of a completion (see `gaps`); None continues.
         at_evaluations: Also print at every evaluation.
         tokenizer: Defaults to the trainer's `processing_class`.
         event_log: The file of events where each round is also recorded; None records nothing.
@@ -120,6 +122,8 @@ class SamplePrinterCallback(TrainerCallback):
             tokenizer (when training begins).
     """
 
+    is_interrupted = False
+
     def __init__(
         self,
         prompts: Sequence[str],
@@ -127,6 +131,7 @@ class SamplePrinterCallback(TrainerCallback):
         references: Sequence[str] = (),
         max_new_tokens: int = 48,
         do_sample: bool = False,
+        answer: Callable[[Any, PreTrainedTokenizerBase, str], str] | None = None,
         at_evaluations: bool = False,
         tokenizer: PreTrainedTokenizerBase | None = None,
         event_log: str | Path | None = None,
@@ -135,8 +140,8 @@ class SamplePrinterCallback(TrainerCallback):
             raise UserError(f"expected one reference for each of {len(prompts)} prompts, got {len(references)}")
         self.prompts = list(prompts)
         self.references = list(references) or [""] * len(self.prompts)
-        self.max_new_tokens = max_new_tokens
-        self.do_sample = do_sample
+        self.answer = answer or partial(complete, max_new_tokens=max_new_tokens, do_sample=do_sample)
+        self.generates = answer is None
         self.at_evaluations = at_evaluations
         self.tokenizer = tokenizer
         self._events = None if event_log is None else EventLog(Path(event_log))
@@ -157,7 +162,7 @@ class SamplePrinterCallback(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if state.global_step >= state.max_steps:  # a stop on the way is not the end, and may be in a hurry
+        if not self.is_interrupted:  # an interruption is not the end, and may be in a hurry
             self._print(state, **kwargs)
 
     def _print(self, state: TrainerState, model: Any, processing_class: Any = None, **kwargs: Any) -> None:
@@ -180,15 +185,11 @@ class SamplePrinterCallback(TrainerCallback):
             self._events.append("samples", step=state.global_step, samples=records)
 
     def _generate(self, model: Any, tokenizer: PreTrainedTokenizerBase | None) -> list[Sample]:
-        if tokenizer is None or not getattr(model, "can_generate", lambda: False)():
+        if tokenizer is None or (self.generates and not getattr(model, "can_generate", lambda: False)()):
             missing = "a tokenizer (the trainer's processing_class)" if tokenizer is None else "a model that generates"
             raise UserError(f"printing samples needs {missing}, got {type(model).__name__} and {tokenizer!r}")
         with undisturbed(model):
             return [
-                Sample(
-                    prompt,
-                    complete(model, tokenizer, prompt, max_new_tokens=self.max_new_tokens, do_sample=self.do_sample),
-                    reference,
-                )
+                Sample(prompt, self.answer(model, tokenizer, prompt), reference)
                 for prompt, reference in zip(self.prompts, self.references)
             ]

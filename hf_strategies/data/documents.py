@@ -34,6 +34,7 @@ class BrokenRecords:
     examples: list[str] = field(default_factory=list)
     num_binary: int = 0
     binary_examples: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.max_share <= 1.0:
@@ -51,6 +52,10 @@ class BrokenRecords:
         self.num_binary += 1
         if len(self.binary_examples) < REMEMBERED:
             self.binary_examples.append(source)
+
+    def leave_out(self, what: str) -> None:
+        """Remember what is no record and is not read, in words."""
+        self.left_out.append(what)
 
     def broken(self, source: str, row: int, reason: str) -> None:
         """Count one broken record.
@@ -83,6 +88,7 @@ class BrokenRecords:
         lines = [
             *_listed(f"skipped {self.num_broken:,} broken of {records:,} records:", self.examples, self.num_broken),
             *_listed(f"left out {self.num_binary:,} binary files:", self.binary_examples, self.num_binary),
+            *(f"left out {what}" for what in self.left_out),
         ]
         return "\n".join(lines)
 

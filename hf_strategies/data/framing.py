@@ -31,16 +31,19 @@ class Framing:
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> Framing:
         """Read the marks off a tokenizer: BOS counts if the tokenizer itself puts it in front of a text.
 
+        A tokenizer without an EOS, as encoders have, ends documents with its separator.
+
         Raises:
-            UserError: The tokenizer has no EOS token.
+            UserError: The tokenizer has neither.
         """
-        if tokenizer.eos_token_id is None:
+        end = tokenizer.sep_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id
+        if end is None:
             raise UserError(
                 f"the tokenizer {tokenizer.name_or_path or type(tokenizer).__name__} has no end-of-text token; "
                 'add one: tokenizer.add_special_tokens({"eos_token": "<|endoftext|>"}), then tokenizer.save_pretrained'
             )
         first = tokenizer("a").input_ids[0]
-        return cls(tokenizer.eos_token_id, first if first == tokenizer.bos_token_id else None)
+        return cls(end, first if first == tokenizer.bos_token_id else None)
 
     @property
     def opening(self) -> list[int]:

@@ -60,11 +60,11 @@ def check_block_size(block_size: int) -> None:
 
 
 class PackedBlocks(Dataset):
-    """Blocks of a token stream; block i holds tokens [i (L - 1), i (L - 1) + L).
+    """Blocks of a token stream; with an overlap of o, block i holds tokens [i (L - o), i (L - o) + L).
 
-    Neighbours share one token, the last input of one and the first of the next, so that every token but the very first
-    is a target exactly once. The last block is filled with padding. A block is read from the mapped file when it is
-    asked for; the corpus is never in memory.
+    Where each token is predicted from those before it, neighbours share one token, the last input of one and the first
+    of the next, so that every token but the very first is a target exactly once. The last block is filled with
+    padding. A block is read from the mapped file when it is asked for; the corpus is never in memory.
 
     Args:
         stream: The tokens.
@@ -72,6 +72,7 @@ class PackedBlocks(Dataset):
         pad_token_id: Fills the last block.
         bos_token_id: The token that begins every document, if the stream has one (`Framing.bos_token_id`).
         isolate_documents: Keep attention within documents (see `pack_block`).
+        overlap: Tokens that neighbours share, o: 1, or 0 where a block is more than its own targets.
         max_blocks: Use only so many blocks from the start.
         name: What the data is for, in messages.
 
@@ -89,6 +90,7 @@ class PackedBlocks(Dataset):
         pad_token_id: int,
         bos_token_id: int | None = None,
         isolate_documents: bool = False,
+        overlap: int = 1,
         max_blocks: int | None = None,
         name: str = "training",
     ) -> None:
@@ -110,17 +112,15 @@ class PackedBlocks(Dataset):
         self.isolate_documents = isolate_documents
         self.pad_token_id = pad_token_id
         self.bos_token_id = bos_token_id
-        available = -(-(len(stream.ids) - 1) // (block_size - 1))
+        self.overlap = overlap
+        available = -(-(len(stream.ids) - overlap) // (block_size - overlap))
         self.num_blocks = available if max_blocks is None else min(available, max_blocks)
 
     def __len__(self) -> int:
         return self.num_blocks
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        if not -self.num_blocks <= index < self.num_blocks:
-            raise IndexError(f"block {index} of {self.num_blocks}")
-        begin = index % self.num_blocks * (self.block_size - 1)
-        ids = self.stream.ids[begin : begin + self.block_size]
+        begin, ids = self._cut(index)
         return pack_block(
             ids,
             self._starts_within(begin, begin + len(ids)) - begin,
@@ -130,10 +130,15 @@ class PackedBlocks(Dataset):
             isolate_documents=self.isolate_documents,
         )
 
+    def tokens(self, index: int) -> np.ndarray:
+        """Return the tokens of a block without padding. `[at most L]`"""
+        _, ids = self._cut(index)
+        return ids
+
     @property
     def num_tokens(self) -> int:
         """Length of the part of the stream that the blocks cover, in tokens."""
-        return min(len(self.stream.ids), self.num_blocks * (self.block_size - 1) + 1)
+        return min(len(self.stream.ids), self.num_blocks * (self.block_size - self.overlap) + self.overlap)
 
     @property
     def num_predicted_tokens(self) -> int:
@@ -147,6 +152,13 @@ class PackedBlocks(Dataset):
     def num_bytes(self) -> float:
         """Length in bytes of UTF-8 of the text that the blocks cover, for bits per byte."""
         return self.stream.num_bytes_until(self.num_tokens)
+
+    def _cut(self, index: int) -> tuple[int, np.ndarray]:
+        """Return where a block begins in the stream, and its tokens."""
+        if not -self.num_blocks <= index < self.num_blocks:
+            raise IndexError(f"block {index} of {self.num_blocks}")
+        begin = index % self.num_blocks * (self.block_size - self.overlap)
+        return begin, self.stream.ids[begin : begin + self.block_size]
 
     def _starts_within(self, begin: int, end: int) -> np.ndarray:
         starts = self.stream.document_starts

@@ -15,6 +15,8 @@ from hf_strategies.data.cache import built_once, digest
 from hf_strategies.data.corpus import TRAIN, VALIDATION, Corpus
 from hf_strategies.data.documents import BrokenRecords
 from hf_strategies.data.framing import Framing
+from hf_strategies.data.masked_blocks import MaskedBlocks
+from hf_strategies.data.maskings import MaskingRequest
 from hf_strategies.data.packing import PackedBlocks
 from hf_strategies.data.sources import TextSource
 from hf_strategies.data.streaming import StreamingBlocks
@@ -80,8 +82,8 @@ class PreparedText:
     """
 
     tokenizer: PreTrainedTokenizerBase
-    train: PackedBlocks | StreamingBlocks
-    validation: PackedBlocks
+    train: PackedBlocks | MaskedBlocks | StreamingBlocks
+    validation: PackedBlocks | MaskedBlocks
     report: PreparationReport
     identity: str | None = None
 
@@ -92,6 +94,7 @@ def prepare_text(
     *,
     tokenizer: PreTrainedTokenizerBase | TokenizerRequest,
     block_size: int,
+    masking: MaskingRequest | None = None,
     validation_share: float = 0.05,
     max_broken_share: float = 0.01,
     max_train_blocks: int | None = None,
@@ -109,7 +112,8 @@ def prepare_text(
         train: Training text; `TextSource()` is the embedded corpus.
         validation: Validation text (see `Corpus`).
         tokenizer: A tokenizer, or a request to train one on the training side.
-        block_size: Tokens per block.
+        block_size: Tokens that a model reads in one example.
+        masking: Hides a part of each block; None leaves them as they are, for the causal objective.
         validation_share: Share of documents held out where there is no validation text, in (0, 1); 0.05 holds out
             0.5 MB of the embedded corpus.
         max_broken_share: Largest share of broken records that is skipped over, in [0, 1].
@@ -122,18 +126,24 @@ def prepare_text(
 
     Raises:
         UserError: Nothing to read, not UTF-8, no such column, too many broken records, a side smaller than one block,
-            a tokenizer without an end of text or without a tokenizer.json, a cache that cannot be written.
+            a tokenizer without an end of text or without a tokenizer.json, a cache that cannot be written; a masking
+            that the tokenizer is not made for, or that is to go with a stream or with isolated documents.
     """
     started = time.perf_counter()
+    if masking is not None and (streaming or isolate_documents):
+        option = "streaming" if streaming else "isolate_documents"
+        raise UserError(f"{option} goes with objective causal alone, not with {masking.objective}")
     if streaming and max_train_blocks is not None:
         raise UserError("max_train_samples does not go with streaming: bound the run with max_steps")
     corpus = Corpus(train, validation, validation_share=validation_share, streaming=streaming)
     identity = None if streaming else corpus.identity()
     if isinstance(tokenizer, TokenizerRequest):
         tokenizer = _trained_tokenizer(corpus, identity, tokenizer, show_progress)
-    maker = _BlockMaker(tokenizer, block_size, isolate_documents, max_broken_share, num_workers, show_progress)
+    maker = _BlockMaker(
+        tokenizer, block_size, masking, isolate_documents, max_broken_share, num_workers, show_progress
+    )
 
-    train_blocks: PackedBlocks | StreamingBlocks
+    train_blocks: PackedBlocks | MaskedBlocks | StreamingBlocks
     if identity is None:
         max_eval_blocks = STREAMED_EVAL_BLOCKS if max_eval_blocks is None else max_eval_blocks
         max_bytes = max_eval_blocks * block_size * LONG_TOKEN
@@ -173,6 +183,7 @@ class _BlockMaker:
         self,
         tokenizer: PreTrainedTokenizerBase,
         block_size: int,
+        masking: MaskingRequest | None,
         isolate_documents: bool,
         max_broken_share: float,
         num_workers: int | None,
@@ -188,6 +199,8 @@ class _BlockMaker:
         self.dtype = id_type(len(tokenizer))
         self.pad_token_id = self.framing.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self.block_size = block_size
+        self.seed = 0 if masking is None else masking.seed
+        self.masking = None if masking is None else masking.build(tokenizer, block_size)
         self.isolate_documents = isolate_documents
         self.max_broken_share = max_broken_share
         self.num_workers = num_workers
@@ -225,16 +238,18 @@ class _BlockMaker:
         broken.check()  # whoever wrote them may have allowed more
         return _WrittenStreams({side: TokenStream.open(folder / side) for side in sides}, broken, from_cache)
 
-    def pack(self, stream: TokenStream, name: str, max_blocks: int | None) -> PackedBlocks:
-        return PackedBlocks(
+    def pack(self, stream: TokenStream, name: str, max_blocks: int | None) -> PackedBlocks | MaskedBlocks:
+        blocks = PackedBlocks(
             stream,
-            self.block_size,
+            self.block_size if self.masking is None else self.masking.tokens_per_block,
             pad_token_id=self.pad_token_id,
             bos_token_id=self.framing.bos_token_id,
             isolate_documents=self.isolate_documents,
+            overlap=1 if self.masking is None else 0,
             max_blocks=max_blocks,
             name=name,
         )
+        return blocks if self.masking is None else MaskedBlocks(blocks, self.masking, self.seed)
 
     def stream(self, corpus: Corpus) -> StreamingBlocks:
         broken = BrokenRecords(self.max_broken_share)
@@ -263,13 +278,14 @@ def _trained_tokenizer(
     sample = partial(corpus.training_texts, BrokenRecords(max_share=1.0), TOKENIZER_TRAINING_BYTES)
 
     def build(folder: Path) -> None:
-        trained = train_tokenizer(request.kind, sample(), request.vocab_size, show_progress=show_progress)
+        trained = train_tokenizer(
+            request.kind, sample(), request.vocab_size, objective=request.objective, show_progress=show_progress
+        )
         trained.save_pretrained(folder)
 
     content = corpus.sample_identity() if identity is None else identity
-    folder, _ = built_once(
-        "tokenizers", digest([FORMAT_VERSION, content, request.kind, str(request.vocab_size)]), build
-    )
+    key = [FORMAT_VERSION, content, request.kind, str(request.vocab_size), request.objective]
+    folder, _ = built_once("tokenizers", digest(key), build)
 
     from transformers import PreTrainedTokenizerFast
 

@@ -11,39 +11,37 @@ from typing import Any, Protocol
 from hf_strategies.data.cache import digest, file_digest
 from hf_strategies.data.compression import COMPRESSIONS
 from hf_strategies.data.documents import BrokenRecords, Document
-from hf_strategies.data.readers import (
-    BinaryFileError,
-    Broken,
-    check_column,
-    format_suffix,
-    is_one_document,
-    read_file,
-    text_of,
-)
+from hf_strategies.data.readers import is_one_document, read_file, text_of
+from hf_strategies.data.records import BinaryFileError, Broken, check_column, format_suffix
 from hf_strategies.data.standard_library import standard_library_documents, standard_library_files
 from hf_strategies.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextSource:
-    """What the user named; neither files nor a data set means the embedded corpus.
+class DataSource:
+    """What the user named; neither files nor a data set means embedded data.
 
     Args:
         files: Files, globs or folders (read recursively, hidden files left out); a file that several of them name is
             read once.
         dataset_name: A data set's Hub name, or its local folder.
         dataset_config_name: Configuration of that data set.
-        text_column: Column or JSON key that holds the text.
     """
 
     files: tuple[str, ...] = ()
     dataset_name: str | None = None
     dataset_config_name: str | None = None
-    text_column: str = "text"
 
     def __post_init__(self) -> None:
         if self.files and self.dataset_name:
             raise UserError(f"give files ({self.files[0]}) or a data set ({self.dataset_name}), not both")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSource(DataSource):
+    """Data whose text stands in `text_column`, or under that JSON key."""
+
+    text_column: str = "text"
 
 
 class Documents(Protocol):
@@ -77,7 +75,7 @@ class FileDocuments:
         self.text_column = text_column
         self.named = {Path(pattern).expanduser() for pattern in patterns}
         self.paths_by_place: dict[Path, Path] = {}
-        for path in (path for pattern in patterns for path in _matching_files(pattern)):
+        for path in (path for pattern in patterns for path in matching_files(pattern)):
             self.paths_by_place.setdefault(path.resolve(), path)
         self.paths = list(self.paths_by_place.values())
 
@@ -173,7 +171,7 @@ def find_documents(source: TextSource, *, streaming: bool = False) -> tuple[Docu
         UserError: Nothing is there, or it cannot be read; names the file, pattern or data set.
     """
     if source.dataset_name:
-        splits = _load_splits(source, streaming)
+        splits = load_splits(source, streaming=streaming)
         if "train" not in splits:
             raise UserError(f"{source.dataset_name}: no split 'train' (splits: {', '.join(map(str, splits))})")
         held_out = splits.get("validation")
@@ -184,7 +182,12 @@ def find_documents(source: TextSource, *, streaming: bool = False) -> tuple[Docu
     return StandardLibraryDocuments(), None
 
 
-def _load_splits(source: TextSource, streaming: bool) -> dict[str, Any]:
+def load_splits(source: DataSource, *, streaming: bool = False) -> dict[str, Any]:
+    """Load the data set that a source names, from the Hub, its cache or a folder; its splits by name.
+
+    Raises:
+        UserError: It cannot be loaded.
+    """
     import datasets
 
     folder = Path(str(source.dataset_name))
@@ -202,7 +205,12 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-def _matching_files(pattern: str) -> list[Path]:
+def matching_files(pattern: str) -> list[Path]:
+    """List the files that a path, folder or glob names, sorted.
+
+    Raises:
+        UserError: There are none, or one cannot be read.
+    """
     path = Path(pattern).expanduser()
     try:
         files = _files_at(path)

@@ -1,13 +1,15 @@
 """Make a model: an architecture from scratch, or a checkpoint to continue."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
-from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from hf_strategies.errors import UserError, did_you_mean, first_line
+from hf_strategies.models.heads import HEADS, check_head
 from hf_strategies.models.shelf import ARCHITECTURES
 
 INSTALL = {
@@ -19,28 +21,29 @@ INSTALL = {
 def create_config(
     architecture: str,
     *,
-    vocab_size: int,
-    max_seq_length: int,
     sizes: Mapping[str, int],
-    tokens: Mapping[str, int | None],
+    tokens: Mapping[str, int | None] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    **inputs: int,
 ) -> PretrainedConfig:
     """Build the config of an architecture on the shelf.
 
     Args:
         architecture: A name on the shelf.
-        vocab_size: Rows of the embedding.
-        max_seq_length: Positions.
         sizes: Every size that the architecture has, as `resolve_sizes` gives them.
         tokens: `bos_token_id`, `eos_token_id`, `pad_token_id` of the tokenizer.
         overrides: Other fields of the config.
+        inputs: What it reads: `vocab_size` (rows of the embedding) and `max_seq_length` (positions) of text;
+            `image_size` (pixels) and `num_channels` of images.
 
     Raises:
-        UserError: An override that the config does not have, or of another type.
+        UserError: An override that the config does not have, or of another type; patches that do not fill an image.
     """
-    config = ARCHITECTURES[architecture].build(vocab_size=vocab_size, max_seq_length=max_seq_length, **sizes)
-    for name, value in tokens.items():
+    config = ARCHITECTURES[architecture].build(**inputs, **sizes)
+    for name, value in (tokens or {}).items():
         setattr(config, name, value)
+    if config.is_encoder_decoder:
+        config.decoder_start_token_id = config.pad_token_id  # as T5 does
     override_config(config, overrides or {})
     return config
 
@@ -67,14 +70,21 @@ def override_config(config: PretrainedConfig, overrides: Mapping[str, Any]) -> N
             raise UserError(f"config_overrides: {name} cannot be {value!r}: {first_line(error)}") from error
 
 
-def create_model(config: PretrainedConfig, *, attn_implementation: str | None = None) -> PreTrainedModel:
-    """Initialise a causal language model from `config`, in float32, with the random state as it is.
+def create_model(
+    config: PretrainedConfig, *, head: str = "causal", attn_implementation: str | None = None
+) -> PreTrainedModel:
+    """Initialise a model from `config`, in float32, with the random state as it is.
+
+    Args:
+        config: Of the model.
+        head: What it ends in, a key of `HEADS`.
+        attn_implementation: None takes the model's own.
 
     Raises:
         UserError: The config describes no model, or the attention implementation is not to be had here.
     """
     try:
-        return AutoModelForCausalLM.from_config(config, attn_implementation=attn_implementation, dtype=torch.float32)
+        return HEADS[head].from_config(config, attn_implementation=attn_implementation, dtype=torch.float32)
     except Exception as error:  # from a wrong activation to an attention that is not installed
         raise _cannot_build("the model", attn_implementation, error) from error
 
@@ -82,74 +92,131 @@ def create_model(config: PretrainedConfig, *, attn_implementation: str | None = 
 def load_config(
     name_or_path: str,
     *,
+    head: str = "causal",
     revision: str | None = None,
     trust_remote_code: bool = False,
     overrides: Mapping[str, Any] | None = None,
 ) -> PretrainedConfig:
-    """Load the config of a checkpoint that can be continued as a causal language model: a folder or a Hub name.
+    """Load the config of a checkpoint that can be continued with a head: a folder or a Hub name.
 
     Raises:
-        UserError: There is no such checkpoint, it is an encoder, or an override does not fit.
+        UserError: There is no such checkpoint, the head does not fit it, or an override does not.
     """
-    try:
-        config = AutoConfig.from_pretrained(
-            name_or_path, revision=revision or "main", trust_remote_code=trust_remote_code
-        )
-    except Exception as error:  # a missing file, broken JSON, a refused field
-        raise UserError(f"model_name_or_path {name_or_path!r} cannot be read: {first_line(error)}") from error
-    encoder = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", True)
-    if encoder or config.is_encoder_decoder:
-        raise UserError(
-            f"model_name_or_path {name_or_path!r} is a {config.model_type}, which sees the whole text: the causal "
-            "objective needs a decoder"
-        )
+    config = read_config(name_or_path, revision=revision, trust_remote_code=trust_remote_code)
     override_config(config, overrides or {})
+    check_head(config, head, f"model_name_or_path {name_or_path!r}")
     return config
 
 
+def read_config(
+    name_or_path: str, *, revision: str | None = None, trust_remote_code: bool = False
+) -> PretrainedConfig:
+    """Load the config of a checkpoint as it is, whatever head it can have.
+
+    Raises:
+        UserError: There is no such checkpoint.
+    """
+    try:
+        return AutoConfig.from_pretrained(
+            name_or_path, revision=revision or "main", trust_remote_code=trust_remote_code
+        )
+    except Exception as error:  # a missing file, broken JSON, a refused field
+        why = _no_model_but_adapter(Path(name_or_path)) or f"cannot be read: {first_line(error)}"
+        raise UserError(f"model_name_or_path {name_or_path!r} {why}") from error
+
+
+def _no_model_but_adapter(folder: Path) -> str:
+    """Say what an adapter's folder holds, and what to name instead; nothing of any other folder."""
+    try:
+        base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError):
+        return ""
+    merged = "".join(f" or {config.parent}, where it is merged" for config in folder.glob("*/config.json"))
+    return f"holds an adapter on {base} and no model: name {base}{merged}"
+
+
 def load_model(
+    name_or_path: str, config: PretrainedConfig, *, head: str = "causal", **options: Any
+) -> PreTrainedModel:
+    """Load a model to continue, head and all; `options` and errors are those of `load_with_new_head`.
+
+    Raises:
+        UserError: Weights that the config asks for are missing, or have another shape.
+    """
+    model, missing = _load(name_or_path, config, head, **options)
+    if missing:
+        raise UserError(
+            f"model_name_or_path {name_or_path!r} lacks {len(missing)} weights that its config asks for "
+            f"({missing[0]}, ...)"
+        )
+    return model
+
+
+def load_with_new_head(
     name_or_path: str,
     config: PretrainedConfig,
     *,
+    head: str,
     revision: str | None = None,
     trust_remote_code: bool = False,
     attn_implementation: str | None = None,
-) -> PreTrainedModel:
-    """Load a causal language model to continue.
+    quantization_config: Any = None,
+) -> tuple[PreTrainedModel, list[str]]:
+    """Load a model for a task, which may have been trained for another.
 
     Weights come in float32 whatever they were saved in, since an optimizer's small steps are lost in bf16 weights;
     `--bf16` computes in bf16 all the same.
 
     Args:
         name_or_path: A folder or a Hub name.
-        config: As `load_config` gave it.
+        config: As `load_config` gave it for the same head.
+        head: What it ends in, a key of `HEADS`.
         revision: Branch, tag or commit on the Hub.
         trust_remote_code: Run code that comes with it.
         attn_implementation: None takes the model's own.
+        quantization_config: How the host quantizes weights as it loads them; None not at all.
+
+    Returns:
+        The model, and the names of the weights that the checkpoint does not have, or has in another shape: they are
+        initialised, with the random state as it is.
 
     Raises:
-        UserError: The weights are not there, are damaged, or do not fit the config; or the attention implementation is
-            not to be had here.
+        UserError: The weights are not there, or are damaged; or the attention implementation is not to be had here.
     """
+    return _load(
+        name_or_path,
+        config,
+        head,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+        attn_implementation=attn_implementation,
+        ignore_mismatched_sizes=True,
+        **({} if quantization_config is None else {"quantization_config": quantization_config}),
+    )
+
+
+def _load(
+    name_or_path: str,
+    config: PretrainedConfig,
+    head: str,
+    *,
+    revision: str | None = None,
+    attn_implementation: str | None = None,
+    **options: Any,
+) -> tuple[PreTrainedModel, list[str]]:
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(
+        model, found = HEADS[head].from_pretrained(
             name_or_path,
             config=config,
             dtype=torch.float32,
             attn_implementation=attn_implementation,
             revision=revision or "main",
-            trust_remote_code=trust_remote_code,
             output_loading_info=True,
+            **options,
         )
     except Exception as error:
         raise _cannot_build(f"model_name_or_path {name_or_path!r}", attn_implementation, error) from error
-    if found["missing_keys"]:
-        missing = sorted(found["missing_keys"])
-        raise UserError(
-            f"model_name_or_path {name_or_path!r} lacks {len(missing)} weights that its config asks for "
-            f"({missing[0]}, ...)"
-        )
-    return model
+    return model, sorted([*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])])
 
 
 def _cannot_build(what: str, attn_implementation: str | None, error: Exception) -> UserError:

@@ -1,7 +1,8 @@
 """The architectures that can be trained from scratch.
 
-A builder takes `vocab_size`, `max_seq_length` and the sizes that its entry lists, and returns a transformers config.
-The facts say how sizes that nobody gave follow from those that somebody did.
+A builder takes `vocab_size` and `max_seq_length`, or `image_size` and `num_channels`, and the sizes that its entry
+lists; it returns a transformers config. The facts: `objectives` are what it can learn from scratch, and the others say
+how sizes that nobody gave follow from those that somebody did, and whether documents in one block can be kept apart.
 """
 
 from hf_strategies.registry import Registry
@@ -16,6 +17,7 @@ ARCHITECTURES.add(
     sizes=("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size"),
     feed_forward_ratio=2.6667,  # 8/3: three matrices of a gated layer cost what two of a plain 4x one do
     rotary=True,
+    objectives=("causal",),
     isolates_documents=True,
 )
 ARCHITECTURES.add(
@@ -26,5 +28,39 @@ ARCHITECTURES.add(
     sizes=("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
     feed_forward_ratio=4.0,
     rotary=False,
+    objectives=("causal",),
     isolates_documents=True,
+)
+ARCHITECTURES.add(
+    "bert",
+    "hf_strategies.models.presets:bert",
+    summary="BERT: post-norm encoder with learned positions, GELU, LayerNorm, biases",
+    paper="https://arxiv.org/abs/1810.04805",
+    sizes=("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+    feed_forward_ratio=4.0,
+    rotary=False,
+    objectives=("masked",),
+    isolates_documents=False,
+)
+ARCHITECTURES.add(
+    "t5",
+    "hf_strategies.models.presets:t5",
+    summary="T5: pre-norm encoder and decoder with relative positions, gated GELU, RMSNorm, no biases",
+    paper="https://arxiv.org/abs/1910.10683",
+    sizes=("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+    feed_forward_ratio=2.6667,
+    rotary=False,
+    objectives=("span",),
+    isolates_documents=False,
+)
+ARCHITECTURES.add(
+    "vit",
+    "hf_strategies.models.presets:vit",
+    summary="ViT: pre-norm encoder of image patches with learned positions, GELU, LayerNorm, biases",
+    paper="https://arxiv.org/abs/2010.11929",
+    sizes=("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "patch_size"),
+    feed_forward_ratio=4.0,
+    rotary=False,
+    objectives=("image-classification",),
+    isolates_documents=False,
 )

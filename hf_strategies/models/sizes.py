@@ -18,7 +18,8 @@ def resolve_sizes(architecture: str, given: Mapping[str, int | None]) -> tuple[d
         given: The sizes that somebody asked for; None for the others.
 
     Returns:
-        Every size that the architecture has, and the names of the given ones that it does not have.
+        Every size that the architecture has, and the names of the given ones that it does not have. A patch's side is
+        left out where nobody gave it: it follows from the image's, which its builder knows.
 
     Raises:
         UserError: Sizes that are not positive, or do not divide.
@@ -38,7 +39,8 @@ def resolve_sizes(architecture: str, given: Mapping[str, int | None]) -> tuple[d
         "num_key_value_heads": heads,
         "intermediate_size": -(-int(width * entry.facts["feed_forward_ratio"]) // MULTIPLE) * MULTIPLE,
     }
-    sizes = {name: wanted.get(name, derived[name]) for name in entry.facts["sizes"]}
+    known = {**derived, **wanted}
+    sizes = {name: known[name] for name in entry.facts["sizes"] if name in known}
     check_sizes(sizes, rotary=entry.facts["rotary"])
     return sizes, unused
 

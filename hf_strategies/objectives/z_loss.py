@@ -6,18 +6,16 @@ Paper: https://arxiv.org/abs/2204.02311 (section 5: 1e-4 times the square of log
 import torch
 from torch import Tensor
 
-IGNORED = -100
 
-
-def squared_log_normalizers(logits: Tensor, targets: Tensor) -> Tensor:
-    """Sum the squares of log Z over the positions that have a target.
+def squared_log_normalizers(logits: Tensor, counted: Tensor) -> Tensor:
+    """Sum the squares of log Z over the positions that count.
 
     Args:
         logits: `[..., classes]`, of any floating dtype; the sum is taken in float32.
-        targets: `[...]`, -100 where there is none.
+        counted: Marks the positions that have a target. `[...]`
 
     Returns:
         A number; divide it by the count that the loss is divided by.
     """
-    log_z = torch.logsumexp(logits[targets != IGNORED].float(), dim=-1)
+    log_z = torch.logsumexp(logits[counted].float(), dim=-1)
     return log_z.square().sum()

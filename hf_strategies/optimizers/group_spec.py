@@ -7,7 +7,17 @@ from typing import Any
 
 from hf_strategies.errors import UserError, did_you_mean
 from hf_strategies.optimizers.shelf import OPTIMIZERS
-from hf_strategies.ranges import AT_LEAST_ONE, LEARNING_RATE, NOT_NEGATIVE, POSITIVE_RATIO, SWITCH, Rule, one_of
+from hf_strategies.ranges import (
+    AT_LEAST_ONE,
+    LEARNING_RATE,
+    NOT_NEGATIVE,
+    POSITIVE,
+    POSITIVE_RATIO,
+    SWITCH,
+    Rule,
+    is_whole,
+    one_of,
+)
 
 MATRIX, ADAMW = "matrix", "adamw"  # the halves of an optimizer that treats hidden matrices apart
 
@@ -39,12 +49,18 @@ class GroupSpec:
         decay_embeddings: Whether tables of tokens and positions are decayed like other weights.
         layerwise_lr_decay: A block's rate is this times that of the block above it; in (0, 1]. None: all have one.
         lora_plus_ratio: The rate of LoRA's B factors over that of A; at least 1. None: 1.
+        unfreeze_every: Time from one block's start to that of the block below it: updates, a share of the run in
+            (0, 1), "1 epoch" or "2M tokens". Head and last norm train from the start, embeddings join after the last
+            block. None: all train from the start.
+        unfrozen_at_start: Blocks that train from the start too, the top ones.
         rules: Exceptions by name; a parameter may match one of them.
     """
 
     decay_embeddings: bool = True
     layerwise_lr_decay: float | None = None
     lora_plus_ratio: float | None = None
+    unfreeze_every: float | str | None = None
+    unfrozen_at_start: int = 0
     rules: tuple[GroupRule, ...] = ()
 
 
@@ -53,6 +69,11 @@ RANGES: dict[str, Rule] = {
     "decay_embeddings": SWITCH,
     "layerwise_lr_decay": POSITIVE_RATIO,
     "lora_plus_ratio": AT_LEAST_ONE,
+    "unfreeze_every": (
+        lambda value: isinstance(value, str) or POSITIVE[0](value),
+        'a length such as 100 or "1 epoch"',
+    ),
+    "unfrozen_at_start": (lambda value: is_whole(value) and value >= 0, "a whole number >= 0"),
     "lr": LEARNING_RATE,
     "lr_scale": NOT_NEGATIVE,
     "weight_decay": NOT_NEGATIVE,
@@ -69,6 +90,8 @@ def parse_group_spec(settings: Mapping[str, Any] | None) -> GroupSpec:
     if not isinstance(settings, Mapping | None):
         raise UserError(f"param_groups must be a mapping, got {settings!r}")
     given = _checked("param_groups", settings or {}, GroupSpec)
+    if "unfrozen_at_start" in given and "unfreeze_every" not in given:
+        raise UserError("param_groups: unfrozen_at_start means something only beside unfreeze_every, got none")
     rules = given.pop("rules", ())
     if not isinstance(rules, list | tuple) or not all(isinstance(rule, Mapping) for rule in rules):
         raise UserError(

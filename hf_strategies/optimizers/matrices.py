@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from hf_strategies.distributed.zero import full_shape
-from hf_strategies.optimizers.embeddings import embedding_parameters
+from hf_strategies.module_tree.embeddings import embedding_parameters
 
 FUSED_ATTENTION = {"qkv", "qkv_proj", "qkv_linear", "Wqkv", "c_attn", "in_proj_weight"}  # query, key, value in a row
 INTERLEAVED_ATTENTION = {"query_key_value"}  # query, key, value of one head (or group of heads), then of the next

@@ -7,11 +7,12 @@ from torch import nn
 
 from hf_strategies.distributed.zero import full_shape
 from hf_strategies.errors import UserError
-from hf_strategies.optimizers.embeddings import embedding_parameters, input_embeddings
+from hf_strategies.module_tree.embeddings import embedding_parameters, input_embeddings
+from hf_strategies.module_tree.layer_depth import layer_depths
+from hf_strategies.module_tree.names import named_parameters
 from hf_strategies.optimizers.group_spec import ADAMW, MATRIX, GroupRule, GroupSpec
-from hf_strategies.optimizers.layer_depth import layer_depths
 from hf_strategies.optimizers.matrices import Layout, matrix_layouts, whole_matrix
-from hf_strategies.optimizers.rule_matching import match_rules, named_parameters
+from hf_strategies.optimizers.rule_matching import match_rules
 
 NO_RULE = GroupRule(pattern="")
 LORA_B = "lora_B"  # PEFT's name of the factor that starts at zero
@@ -24,7 +25,8 @@ def create_param_groups(
 
     Vectors and scalars (norms, biases) are not decayed. Layer-wise decay as in BEiT (https://arxiv.org/abs/2106.08254):
     the output is trained at the full rate, a block at a share of the rate above it, embeddings at the lowest.
-    LoRA+: https://arxiv.org/abs/2402.12354.
+    LoRA+: https://arxiv.org/abs/2402.12354. Gradual unfreezing, from the top: ULMFiT, https://arxiv.org/abs/1801.06146,
+    section 3.3.
 
     Args:
         model: The whole model, wrapped or not.
@@ -37,8 +39,9 @@ def create_param_groups(
     Returns:
         Groups, each with `params`, a readable `name`, its base `lr`, `weight_decay`, `optimizer` (what updates it),
         `num_tensors` and `num_parameters` (whole, also of shards). Those of an optimizer with a matrix half say
-        `matrix`, and for matrices `layouts`, one for each of `params`. First stands the group whose rate is nearest to
-        `lr`, since it is the first one's that Trainer logs; then they follow the model.
+        `matrix`, and for matrices `layouts`, one for each of `params`; those that join late say `joins_after`: how
+        many intervals, and how long one is. First stands a group that trains from the start and whose rate is nearest
+        to `lr`, since it is the first one's that Trainer logs; then they follow the model.
 
     Raises:
         UserError: Nothing trains; a rule matches nothing, or what another one matches; there are no layers to tell
@@ -59,8 +62,8 @@ def create_param_groups(
             "weight_decay": roles.decay(name, weight_decay),
             "optimizer": updater,
         }
-        counts = {"num_tensors": 0, "num_parameters": 0}
-        group = groups.setdefault(tuple(traits.values()), {**traits, **counts, "params": []})
+        fresh = {**traits, **roles.start(name), "num_tensors": 0, "num_parameters": 0, "params": []}
+        group = groups.setdefault(tuple(traits.values()), fresh)
         group["params"].append(param)
         group["num_tensors"] += 1
         group["num_parameters"] += math.prod(full_shape(param))
@@ -74,7 +77,9 @@ def create_param_groups(
         raise UserError(
             f"{optimizer} owns 0 parameters: {type(model).__name__} has no trainable hidden matrix{why}; use adamw"
         )
-    logged = min(groups.values(), key=lambda group: ("layouts" not in group, abs(group["lr"] - lr)))
+    logged = min(
+        groups.values(), key=lambda group: ("joins_after" in group, "layouts" not in group, abs(group["lr"] - lr))
+    )
     return [logged, *(group for group in groups.values() if group is not logged)]
 
 
@@ -89,7 +94,12 @@ class _Roles:
         self.layouts = matrix_layouts(model) if has_matrix_half else {}
         self.embeddings = input_embeddings(model)
         self.heads = embedding_parameters(model) - self.embeddings
-        self.depths, self.output = layer_depths(model) if spec.layerwise_lr_decay is not None else ({}, 0)
+        self.depths: dict[nn.Parameter, int] = {}
+        self.output = 0
+        by_depth = [name for name in ("layerwise_lr_decay", "unfreeze_every") if getattr(spec, name) is not None]
+        if by_depth:
+            self.depths, self.output = layer_depths(model, needed_by=by_depth[0], instead="give rules instead")
+        self.highest = min(map(self._depth_below, self.trainable), default=0) if spec.unfreeze_every else 0
         if spec.lora_plus_ratio is not None and not any(map(self._is_lora_b, self.trainable)):
             raise UserError(f"lora_plus_ratio finds no trainable LoRA factor {LORA_B} in {type(model).__name__}")
 
@@ -124,6 +134,17 @@ class _Roles:
             return rule.weight_decay
         spared = self._is_vector(param) or (param in self.embeddings and not self.spec.decay_embeddings)
         return 0.0 if spared else base
+
+    def start(self, name: str) -> dict[str, Any]:
+        """Return when a parameter joins, as its group keeps it; nothing where it trains from the start."""
+        if self.spec.unfreeze_every is None:
+            return {}
+        intervals = self._depth_below(name) - self.highest  # something trains at once
+        return {"joins_after": [intervals, self.spec.unfreeze_every]} if intervals else {}
+
+    def _depth_below(self, name: str) -> int:
+        """Return how far a parameter stands below what trains from the start."""
+        return max(self.output - self.depths[self.trainable[name]] - self.spec.unfrozen_at_start, 0)
 
     def label(self, name: str) -> str:
         """Say in a few words what a parameter is and what sets it apart."""

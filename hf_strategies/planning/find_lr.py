@@ -18,7 +18,7 @@ from hf_strategies.reports import format_number, format_table
 from hf_strategies.runs import startup
 from hf_strategies.runs.language_model import build_model, resolve_block_size
 from hf_strategies.runs.output_folder import create_folder, create_next
-from hf_strategies.runs.process import build_training_arguments, settle_machine, use_all_cores
+from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
 from hf_strategies.runs.text import prepare
 from hf_strategies.runs.trainer import build_trainer
 
@@ -72,10 +72,11 @@ def run_tests(request: FindLRRequest) -> list[RangeTest]:
     transformers.logging.disable_progress_bar()
     arguments, options = settle_machine(request.arguments), request.options
     threads = use_all_cores() if arguments.training["use_cpu"] else None
-    block_size = resolve_block_size(arguments.model, arguments.data.max_seq_length)
+    objective = arguments.strategy.objective
+    block_size = resolve_block_size(arguments.model, arguments.data.max_seq_length, objective=objective)
     args = build_training_arguments(arguments, max_seq_length=block_size)
     print(f"device    {startup.describe_precision(arguments, args, threads)}", flush=True)
-    text = prepare(arguments, block_size)
+    text = prepare(arguments, block_size, seed=data_seed(args))
     print(f"strategy  {startup.describe_strategy(arguments, args)}", flush=True)
     print(f"batch     {startup.describe_batch(args, block_size)}", flush=True)
     updates = options.warm_steps + options.steps
@@ -84,7 +85,12 @@ def run_tests(request: FindLRRequest) -> list[RangeTest]:
     for seed in request.seeds:
         set_seed(seed)
         model = build_model(
-            arguments.model, text.tokenizer, block_size=block_size, isolate_documents=arguments.data.isolate_documents
+            arguments.model,
+            text.tokenizer,
+            block_size=block_size,
+            isolate_documents=arguments.data.isolate_documents,
+            rows=max(args.per_device_train_batch_size, args.per_device_eval_batch_size),
+            objective=objective,
         )
         trainer = build_trainer(arguments, args, model, text, Path(args.output_dir))
         test = lr_range_test(

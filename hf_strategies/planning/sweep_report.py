@@ -89,7 +89,7 @@ def recipe_text(arguments: Arguments, header: str) -> str:
     own = {
         name: item.value
         for name, item in arguments.values.items()
-        if name not in NOT_IDENTITY and not item.where.startswith("recipe ")
+        if name not in NOT_IDENTITY and not item.from_recipe
     }
     comments = "".join(f"# {line}\n" for line in header.splitlines())
     return f"{comments}\nrecipe: {arguments.recipe}\n{yaml.safe_dump(own, sort_keys=False, width=10_000)}"

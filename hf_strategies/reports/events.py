@@ -14,6 +14,10 @@ Every line has `event` (its kind), `step` (optimizer updates done), `time` (UTC,
     broken   a training sample could not be loaded: index, reason, epoch, position, replaced_by
     worker   the data loader was restarted after a worker died: batches (of the epoch before it), reason
     request  from outside, by: SAVE (a checkpoint), or what stopped the run: STOP, max_hours, SIGTERM, ...
+    verdict  what training and validation losses show: verdict ("learning", "overfitting", ...), said, and since, the
+             step from which it is so, where there is one
+    early_stop  evaluations got no better: metric, best, best_step, said
+    scored   a model was asked with prompts: method, draw (of demonstrations), and its metrics
     end      the run is over
 
 JSON has no NaN and no infinity. A value that is not finite is written as the text "NaN", "Infinity" or "-Infinity",

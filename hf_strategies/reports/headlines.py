@@ -13,7 +13,8 @@ def headlines(results: Mapping[str, float]) -> list[tuple[str, str]]:
 
     Args:
         results: As in `all_results.json`: `eval_loss`, `eval_bits_per_byte`, `eval_<metric of a task>`,
-            `train_tokens_per_second`, `train_runtime` in seconds. What is missing is left out.
+            `train_tokens_per_second` or else `train_samples_per_second`, `train_runtime` in seconds. What is missing
+            is left out.
     """
     first = {"eval_loss": "evaluation loss", "eval_bits_per_byte": "bits per byte"}
     scores = {
@@ -21,7 +22,8 @@ def headlines(results: Mapping[str, float]) -> list[tuple[str, str]]:
         for name in results
         if name.startswith("eval_") and name not in first and not name.endswith(DETAILS)
     }
-    labels = {**first, **scores, "train_tokens_per_second": "tokens per second"}
+    unit = "tokens" if results.get("train_tokens_per_second") else "samples"  # the host counts 0 tokens of pictures
+    labels = {**first, **scores, f"train_{unit}_per_second": f"{unit} per second"}
     shown = [(label, format_number(results[name])) for name, label in labels.items() if name in results]
     if "train_runtime" in results:
         shown.append(("training time", format_duration(results["train_runtime"])))

@@ -6,17 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from hf_strategies.reports.charts import loss_chart, small_charts
+from hf_strategies.reports.comparison import comparison_html
 from hf_strategies.reports.events import Event
 from hf_strategies.reports.group_lines import GROUP_HEADERS, group_lines
 from hf_strategies.reports.guard_lines import guard_lines
 from hf_strategies.reports.headlines import headlines
+from hf_strategies.reports.learning_lines import learning_lines
+from hf_strategies.reports.prediction_tables import class_table, confusion_table, mistakes_table
+from hf_strategies.reports.predictions import PredictionReport
 from hf_strategies.reports.run_record import RunRecord, SettingRow
 from hf_strategies.reports.stylesheet import STYLESHEET
 from hf_strategies.reports.terminal import format_fact, format_value
 from hf_strategies.version import __version__
 
-# The page refuses to load anything, whatever a sample or a setting may say.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+# The page refuses to load anything, whatever a sample or a setting may say; its pictures are in it.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def write_report(record: RunRecord, path: Path) -> None:
@@ -37,6 +41,9 @@ def render_report(record: RunRecord) -> str:
         _tiles(headlines(record.results)),
         _notes(record.notes),
         _section("Loss", loss_chart(record.events) + small_charts(record.events)),
+        _section("What the losses show", _notes(learning_lines(record.events))),
+        _section("Comparison", comparison_html(record.comparison, record.compared_by)),
+        _predictions(record.predictions),
         _section("Updates that were not taken", _notes(guard_lines(record.events))),
         _section("Samples", _samples(record.samples)),
         _section("Run it again", _command(record.command_line)),
@@ -75,6 +82,16 @@ def _notes(notes: Sequence[str]) -> str:
 
 def _command(line: str) -> str:
     return f'<pre class="command">{escape(line)}</pre>' if line else ""
+
+
+def _predictions(made: PredictionReport | None) -> str:
+    if made is None:
+        return ""
+    return (
+        _section("Confusion matrix", confusion_table(made.confusion))
+        + _section("Scores of each class", class_table(made.confusion))
+        + _section("Worst mistakes", mistakes_table(made.mistakes))
+    )
 
 
 def _samples(taken: Sequence[Event]) -> str:

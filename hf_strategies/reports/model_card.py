@@ -6,9 +6,11 @@ from typing import Any
 
 import yaml
 
+from hf_strategies.reports.confusion import mixup_line
 from hf_strategies.reports.headlines import headlines
 from hf_strategies.reports.run_record import RunRecord
 from hf_strategies.reports.terminal import format_fact, format_value
+from hf_strategies.reports.usage import usage
 
 PICTURE = "![Loss](loss.png)\n\nMore figures, samples and every setting are in `report.html`."
 LIMITS = (
@@ -16,6 +18,12 @@ LIMITS = (
     "what its data holds, errors and prejudice included, and was not trained to be safe or truthful: look at what it "
     "says before you rely on it."
 )
+PICTURE_LIMITS = (
+    "The figures above are from held-out pictures of the same source: others, lit, framed or processed otherwise, "
+    "may fare worse, and a picture that shows none of the classes is given one all the same. The model repeats what "
+    "its data holds, errors and prejudice included: look at its mistakes before you rely on it."
+)
+SEES = ("image-classification", "video-classification")
 
 
 def model_card(record: RunRecord) -> str:
@@ -25,20 +33,23 @@ def model_card(record: RunRecord) -> str:
     sections = [
         f"# {record.title}",
         record.summary,
-        _section("Results", "\n\n".join(filter(None, [_table(("", "value"), headlines(record.results)), picture]))),
-        _section("How to use it", _fenced(_usage(record), "python")),
+        _section("Results", "\n\n".join(filter(None, [
+            _table(("", "value"), headlines(record.results)), _mixups(record), picture,
+        ]))),
+        _section("How to use it", _fenced(usage(record), "python")),
         _section("Training data", _facts(record.data)),
         _section("Model", _facts(record.model)),
         _section("Settings", _table(("setting", "value", "set by"), settings)),
         _section("Run it again", _fenced(record.command_line, "bash") if record.command else ""),
         _section("Environment", _facts(record.environment)),
-        _section("Limits", LIMITS + _bullets(record.notes)),
+        _section("Limits", (PICTURE_LIMITS if record.pipeline_tag in SEES else LIMITS) + _bullets(record.notes)),
     ]  # fmt: skip
     return "\n\n".join([f"---\n{_front_matter(record)}---", *filter(None, sections)]) + "\n"
 
 
 def _front_matter(record: RunRecord) -> str:
-    data: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": record.pipeline_tag}
+    library = "peft" if record.adapter_base else "transformers"
+    data: dict[str, Any] = {"library_name": library, "pipeline_tag": record.pipeline_tag}
     if record.base_model:
         data["base_model"] = record.base_model
     if record.datasets:
@@ -46,16 +57,10 @@ def _front_matter(record: RunRecord) -> str:
     return yaml.safe_dump({**data, "tags": ["hf_strategies", "generated_from_trainer"]}, sort_keys=False)
 
 
-def _usage(record: RunRecord) -> str:
-    lines = [
-        "from transformers import pipeline",
-        "",
-        f"model = pipeline({record.pipeline_tag!r}, {record.location!r})",
-    ]
-    if record.pipeline_tag == "text-generation":
-        prompt = record.samples[-1]["samples"][0]["prompt"] if record.samples else "Once upon a time"
-        lines.append(f'print(model({prompt!r}, max_new_tokens=64)[0]["generated_text"])')
-    return "\n".join(lines)
+def _mixups(record: RunRecord) -> str:
+    """Say which class is taken for another most often; nothing where none is."""
+    found = record.predictions.confusion.mixups(1) if record.predictions else []
+    return f"Most often, {_inline(mixup_line(found[0]))}." if found else ""
 
 
 def _section(heading: str, content: str) -> str:

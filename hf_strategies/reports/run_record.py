@@ -4,7 +4,9 @@ import shlex
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from hf_strategies.reports.comparison import Contender
 from hf_strategies.reports.events import Event
+from hf_strategies.reports.predictions import PredictionReport
 from hf_strategies.reports.redaction import redact_command, redact_value
 
 DEFAULT = "default"
@@ -23,6 +25,18 @@ class SettingRow(NamedTuple):
         return self.where == DEFAULT
 
 
+class AdapterBase(NamedTuple):
+    """The checkpoint that an adapter belongs on, and how the host loads it.
+
+    `name` is a folder or a name on the Hub, `loader` the host's class, `options` what its `from_pretrained` must be
+    told besides.
+    """
+
+    name: str
+    loader: str
+    options: dict[str, Any]
+
+
 @dataclass(kw_only=True)
 class RunRecord:
     """A run as its reports tell it. Secrets in the settings and the command are taken out on the way in.
@@ -39,8 +53,12 @@ class RunRecord:
         model: Facts about the model: name to number or text.
         results: What `all_results.json` holds.
         events: What `events.jsonl` holds.
+        predictions: What a classifier made of its evaluation set; None where there is no such thing.
+        comparison: Ways to solve the task, side by side.
+        compared_by: The metric that they are compared by.
         notes: What a reader must know: warnings, skipped records, settings that were dropped.
         pipeline_tag: Task of the model, as the Hub names it.
+        adapter_base: What the weights there are an adapter on; None where they are a whole model.
         base_model: Name on the Hub of the checkpoint that was trained further; empty when there was none.
         datasets: Names on the Hub of the data; files of one's own have none.
     """
@@ -55,8 +73,12 @@ class RunRecord:
     model: dict[str, Any] = field(default_factory=dict)
     results: dict[str, float] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    predictions: PredictionReport | None = None
+    comparison: list[Contender] = field(default_factory=list)
+    compared_by: str = "accuracy"
     notes: list[str] = field(default_factory=list)
     pipeline_tag: str = "text-generation"
+    adapter_base: AdapterBase | None = None
     base_model: str = ""
     datasets: list[str] = field(default_factory=list)
 

@@ -65,13 +65,35 @@ td.where, td.topic { color: var(--muted); }
 .facts td:last-child, .columns td:last-child { text-align: right; padding-right: 0;
   font-variant-numeric: tabular-nums; }
 .groups :is(th, td):not(:first-child, :last-child) { text-align: right; font-variant-numeric: tabular-nums; }
+.wide { overflow-x: auto; }
+.caption { color: var(--muted); font-size: 13px; margin-top: 8px; }
+.confusion { width: auto; font-variant-numeric: tabular-nums; }
+.confusion :is(th, td) { border: 1px solid var(--line); padding: 4px 7px; text-align: center; vertical-align: middle;
+  overflow-wrap: normal; }
+.confusion tbody td { min-width: 46px; line-height: 1.25; }
+.confusion tbody th { text-align: right; }
+.confusion .corner { color: var(--muted); font-size: 12px; vertical-align: bottom; }
+.confusion small { display: block; font-size: 10.5px; }
+.many :is(th, td) { padding: 3px; }
+.many tbody td { min-width: 36px; font-size: 12px; }
+.many thead th { vertical-align: bottom; }
+.many thead span { display: inline-block; max-height: 160px; overflow: hidden; white-space: nowrap;
+  writing-mode: vertical-rl; transform: rotate(180deg); }
+.confusion .right { background: color-mix(in srgb, var(--train) var(--strength), transparent); }
+.confusion .wrong { background: color-mix(in srgb, var(--eval) var(--strength), transparent); }
+.confusion .never { color: var(--muted); }
+.scores :is(th, td):not(:first-child), .mistakes :is(th, td):nth-child(n + 4) { text-align: right;
+  font-variant-numeric: tabular-nums; }
+.mistakes td { vertical-align: middle; }
+.mistakes :is(th, td):not(:first-child) { overflow-wrap: normal; }
+.mistakes img { display: block; width: 64px; image-rendering: pixelated; }
 .pairs td:first-child { color: var(--muted); }
 footer { color: var(--muted); font-size: 13px; margin-top: 46px; }
 @media screen and (max-width: 640px) {
   main { padding: 28px 18px 40px; }
   .said { grid-auto-flow: row; }
   .large svg text { font-size: 22px; }
-  td.topic, th:first-child:nth-last-child(4) { display: none; }
+  td.topic, thead th:first-child:nth-last-child(4) { display: none; }
 }
 @page { size: A4; margin: 15mm 14mm; }
 @media print {
@@ -89,6 +111,7 @@ footer { color: var(--muted); font-size: 13px; margin-top: 46px; }
   .large svg text { font-size: 14px; }
   table { font-size: 9pt; }
   th, td { padding: 3px 10px 3px 0; }
+  .many tbody td { min-width: 0; font-size: 7pt; }
   pre { font-size: 8.5pt; }
   thead { display: table-header-group; }
 }

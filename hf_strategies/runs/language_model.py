@@ -1,6 +1,5 @@
 """The model and the tokenizer that the settings ask for, and whether they fit each other."""
 
-import inspect
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from hf_strategies.checkpoints.trust import refuse_untrusted
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.models import resolve_sizes
 from hf_strategies.models.factory import create_config, create_model, load_config, load_model
+from hf_strategies.models.heads import HEAD_OF
+from hf_strategies.models.isolation import why_texts_meet
 
 DEFAULT_BLOCK = 512
 
@@ -29,7 +30,7 @@ def check_trusted(model: ModelArguments) -> None:
         refuse_untrusted(Path(name), trust_remote_code=model.trust_remote_code)
 
 
-def resolve_block_size(model: ModelArguments, wanted: int | None) -> int:
+def resolve_block_size(model: ModelArguments, wanted: int | None, *, objective: str = "causal") -> int:
     """Choose the tokens per block: what was asked for, else 512, never more than a checkpoint has positions for.
 
     Raises:
@@ -37,7 +38,7 @@ def resolve_block_size(model: ModelArguments, wanted: int | None) -> int:
     """
     positions = None
     if model.model_name_or_path is not None:
-        positions = positions_of(_checkpoint_config(model))
+        positions = positions_of(_checkpoint_config(model, objective))
     if wanted is not None:
         check_positions(positions, wanted, model.model_name_or_path or "")
     return wanted or min(DEFAULT_BLOCK, positions or DEFAULT_BLOCK)
@@ -75,9 +76,23 @@ def load_tokenizer(model: ModelArguments) -> PreTrainedTokenizerBase | None:
 
 
 def build_model(
-    model: ModelArguments, tokenizer: PreTrainedTokenizerBase, *, block_size: int, isolate_documents: bool
+    model: ModelArguments,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    block_size: int,
+    isolate_documents: bool,
+    rows: int,
+    objective: str = "causal",
 ) -> PreTrainedModel:
     """Make the model that the settings ask for, in float32.
+
+    Args:
+        model: What was asked for.
+        tokenizer: Whose tokens it is shown.
+        block_size: Tokens of a row.
+        isolate_documents: Whether the documents of a row must not see each other.
+        rows: Of a batch, at most.
+        objective: What it is trained for.
 
     Raises:
         UserError: Sizes that do not fit, a tokenizer larger than the embedding, an attention that is not there.
@@ -86,7 +101,8 @@ def build_model(
         name = model.model_name_or_path
         built = load_model(
             name,
-            _checkpoint_config(model),
+            _checkpoint_config(model, objective),
+            head=HEAD_OF[objective],
             revision=model.model_revision,
             trust_remote_code=model.trust_remote_code,
             attn_implementation=model.attn_implementation,
@@ -97,21 +113,24 @@ def build_model(
         tokens = {f"{kind}_token_id": getattr(tokenizer, f"{kind}_token_id") for kind in ("bos", "eos", "pad")}
         config = _fresh_config(model, max(len(tokenizer), model.vocab_size or 0), tokens, block_size)
         check_positions(positions_of(config), block_size, name)
-        built = create_model(config, attn_implementation=model.attn_implementation)
-    rows = built.get_input_embeddings().weight.shape[0]
+        built = create_model(config, head=HEAD_OF[objective], attn_implementation=model.attn_implementation)
+    check_vocabulary(built, tokenizer, name)
+    if isolate_documents and (why := why_texts_meet(built, rows=rows)):
+        raise UserError(f"isolate_documents: documents would see each other: {why}")
+    return built
+
+
+def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+    """Raise a `UserError` if a tokenizer has tokens that a model has no embedding for."""
+    rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         raise UserError(
             f"the tokenizer has {len(tokenizer)} tokens, the embedding of {name} {rows} rows: take the checkpoint's "
             "own tokenizer, or one that is not larger"
         )
-    if isolate_documents and "position_ids" not in inspect.signature(built.forward).parameters:
-        raise UserError(
-            f"isolate_documents needs a model that takes position_ids; {type(built).__name__} carries its state across"
-        )
-    return built
 
 
-def sketch_model(model: ModelArguments, *, block_size: int) -> PreTrainedModel:
+def sketch_model(model: ModelArguments, *, block_size: int, objective: str = "causal") -> PreTrainedModel:
     """Make the model that the settings ask for without its weights and before its tokenizer is known.
 
     Its parameters have their names and, the vocabulary aside, their shapes.
@@ -120,22 +139,22 @@ def sketch_model(model: ModelArguments, *, block_size: int) -> PreTrainedModel:
         UserError: There is no such checkpoint, or it describes no model.
     """
     if model.model_name_or_path is not None:
-        config = _checkpoint_config(model)
+        config = _checkpoint_config(model, objective)
     else:
         config = _fresh_config(model, model.vocab_size or 256, {}, block_size)
     with torch.device("meta"):
-        return create_model(config, attn_implementation=model.attn_implementation)
+        return create_model(config, head=HEAD_OF[objective], attn_implementation=model.attn_implementation)
 
 
 def unused_sizes(model: ModelArguments) -> list[str]:
     """Say which of the sizes that were given the architecture does not have."""
     if model.architecture is None:
         return []
-    _, unused = resolve_sizes(model.architecture, _given_sizes(model))
+    _, unused = resolve_sizes(model.architecture, given_sizes(model))
     return [f"{name} is unused: {model.architecture} has no such size" for name in unused]
 
 
-def _given_sizes(model: ModelArguments) -> dict[str, Any]:
+def given_sizes(model: ModelArguments) -> dict[str, Any]:
     return {name: value for name, value in asdict(model).items() if name in SIZES and name != "config_overrides"}
 
 
@@ -143,7 +162,7 @@ def _fresh_config(
     model: ModelArguments, vocab_size: int, tokens: dict[str, int | None], block_size: int
 ) -> PretrainedConfig:
     assert model.architecture is not None
-    sizes, _ = resolve_sizes(model.architecture, _given_sizes(model))
+    sizes, _ = resolve_sizes(model.architecture, given_sizes(model))
     return create_config(
         model.architecture,
         vocab_size=vocab_size,
@@ -154,10 +173,11 @@ def _fresh_config(
     )
 
 
-def _checkpoint_config(model: ModelArguments) -> PretrainedConfig:
+def _checkpoint_config(model: ModelArguments, objective: str) -> PretrainedConfig:
     assert model.model_name_or_path is not None
     return load_config(
         model.model_name_or_path,
+        head=HEAD_OF[objective],
         revision=model.model_revision,
         trust_remote_code=model.trust_remote_code,
         overrides=model.config_overrides,

@@ -1,38 +1,29 @@
 """Pretraining, from arguments to a finished folder."""
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
 import transformers
 from transformers import TrainingArguments, set_seed
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.resolved import FILE_NAME, identity_settings, write_resolved
 from hf_strategies.arguments.topics import trains
 from hf_strategies.data import PreparedText
-from hf_strategies.distributed.agreement import decide_together
-from hf_strategies.distributed.process_group import leave_process_group
 from hf_strategies.distributed.ranks import is_main_process
-from hf_strategies.errors import StoppedError, UserError, first_line
 from hf_strategies.reports import format_count
 from hf_strategies.runs import startup
 from hf_strategies.runs.cooldown import branch_cooldown
-from hf_strategies.runs.language_model import (
-    build_model,
-    check_trusted,
-    resolve_block_size,
-    unused_sizes,
-)
-from hf_strategies.runs.output_folder import OutputFolder, check_named, open_output_folder, write_results
-from hf_strategies.runs.process import build_training_arguments, settle_machine, use_all_cores
+from hf_strategies.runs.job import announce, check_same_data, push, run_in_folder, say, train
+from hf_strategies.runs.language_model import build_model, check_trusted, resolve_block_size, unused_sizes
+from hf_strategies.runs.output_folder import OutputFolder, check_named, write_results
+from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
 from hf_strategies.runs.results import closing_table, record_run, write_reports
-from hf_strategies.runs.script import outlast_first_signal
-from hf_strategies.runs.text import broken_records, check_same_text, data_facts, prepare, source_name
+from hf_strategies.runs.text import broken_records, data_facts, prepare, source_name
 from hf_strategies.runs.trainer import build_trainer, check_param_groups
-from hf_strategies.schedulers import SCHEDULERS, check_schedule
 from hf_strategies.training import StrategyTrainer
+
+PIPELINE_TAGS = {"causal": "text-generation", "masked": "fill-mask", "span": "text2text-generation"}
 
 
 def pretrain(arguments: Arguments) -> dict[str, float]:
@@ -49,40 +40,20 @@ def pretrain(arguments: Arguments) -> dict[str, float]:
     arguments = settle_machine(arguments)
     threads = use_all_cores() if arguments.training["use_cpu"] else None
     check_trusted(arguments.model)
-    block_size = resolve_block_size(arguments.model, arguments.data.max_seq_length)
+    block_size = resolve_block_size(
+        arguments.model, arguments.data.max_seq_length, objective=arguments.strategy.objective
+    )
     trunk = arguments.strategy.cooldown_from
     if trunk:
         check_named(Path(trunk), setting="cooldown_from", trust_remote_code=arguments.model.trust_remote_code)
     planned = branch_cooldown(arguments, block_size=block_size) if trunk else arguments
     args = build_training_arguments(planned, max_seq_length=block_size)
-    folder = decide_together(lambda: open_output_folder(arguments))
-    if folder.checkpoint is None:
-        folder = replace(folder, checkpoint=trunk)
-    args.output_dir = str(folder.path)
-    try:
-        if folder.results is not None:
-            results = report_finished(folder, push_to_hub=args.push_to_hub)
-        else:
-            results = run(planned, args, folder, asked=arguments, block_size=block_size, threads=threads)
-    except UserError:
-        if is_main_process():
-            folder.give_back()
-        raise
-    leave_process_group()
-    return results
 
+    def run_there(folder: OutputFolder) -> dict[str, float]:
+        begun = folder if folder.checkpoint is not None else replace(folder, checkpoint=trunk)
+        return run(planned, args, begun, asked=arguments, block_size=block_size, threads=threads)
 
-def report_finished(folder: OutputFolder, *, push_to_hub: bool) -> dict[str, float]:
-    """Say what a run that is already finished came to.
-
-    Raises:
-        UserError: It was to be pushed: that is another command by now.
-    """
-    assert folder.results is not None
-    if push_to_hub:
-        raise UserError(f"{folder.path} holds this run, finished: upload it with `hf upload NAME {folder.path}`")
-    say(f"{folder.path} holds this run, finished\n{closing_table(folder.results, folder.path)}")
-    return folder.results
+    return run_in_folder(arguments, args, run_there)
 
 
 def run(
@@ -105,16 +76,18 @@ def run(
         threads: Of the CPU; None on another device.
     """
     notes = arguments.notes + folder.notes + unused_sizes(arguments.model)
-    for note in notes:
-        say(f"note      {note}")
-    say(f"device    {startup.describe_precision(arguments, args, threads)}")
-    say(f"output    {folder.path}" + (f", resuming from {folder.checkpoint}" if folder.checkpoint else ""))
+    announce(arguments, args, folder, notes, threads=threads)
     if trains(arguments.training):
         check_param_groups(arguments, args, block_size=block_size)
-    text = prepare(arguments, block_size)
+    text = prepare(arguments, block_size, seed=data_seed(args))
     set_seed(args.seed)
     model = build_model(
-        arguments.model, text.tokenizer, block_size=block_size, isolate_documents=arguments.data.isolate_documents
+        arguments.model,
+        text.tokenizer,
+        block_size=block_size,
+        isolate_documents=arguments.data.isolate_documents,
+        rows=max(args.per_device_train_batch_size, args.per_device_eval_batch_size),
+        objective=arguments.strategy.objective,
     )
     say("data      " + text.report.summary().replace("\n", "\n          "))
     say(f"model     {startup.describe_model(arguments, model)}")
@@ -125,49 +98,13 @@ def run(
     training = trains(arguments.training)
     if training:
         if folder.checkpoint is not None and "data" not in (arguments.run.allow_change or ()):
-            check_same_text(Path(folder.checkpoint), text)
+            check_same_data(Path(folder.checkpoint), text.identity, "the text or its tokenizer has")
         announce_training(arguments, args, text)
     if is_main_process():
         write_resolved(asked, folder.path, f"Reruns this run: scripts/pretrain.py {folder.path / FILE_NAME}")
-    results: dict[str, float] = {}
-    if training:
-        results |= train(trainer, folder.checkpoint)
-        refuse_to_finish(trainer, folder.path)
-        outlast_first_signal()
-        trainer.save_last()
+    results = train(trainer, folder) if training else {}
     results |= last_evaluation(trainer)
     return finish(asked, trainer, text, results, notes)
-
-
-def train(trainer: StrategyTrainer, checkpoint: str | None) -> dict[str, float]:
-    """Train, from a checkpoint if there is one.
-
-    Returns:
-        What training logged at its end.
-    """
-    metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
-    rates = [row["tokens_per_second"] for row in trainer.state.log_history if "tokens_per_second" in row]
-    return {"train_tokens_per_second": sum(rates) / max(len(rates), 1), **metrics}
-
-
-def refuse_to_finish(trainer: StrategyTrainer, folder: Path) -> None:
-    """Leave the folder as it is where training was stopped: the same command goes on from there.
-
-    Raises:
-        StoppedError: It was; says by what, and how it goes on.
-    """
-    if trainer.stopped_by is None:
-        return
-    state = trainer.state
-    checkpoint = folder / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
-    left = (
-        f"{checkpoint} is saved" if checkpoint.is_dir() else f"{checkpoint} could not be saved, those before it stay"
-    )
-    leave_process_group()
-    raise StoppedError(
-        f"{trainer.stopped_by} after update {state.global_step} of {state.max_steps}; {left}: go on with the same "
-        f"command and --output_dir {folder}"
-    )
 
 
 def announce_training(arguments: Arguments, args: TrainingArguments, text: PreparedText) -> None:
@@ -180,19 +117,8 @@ def announce_training(arguments: Arguments, args: TrainingArguments, text: Prepa
     block_size = text.validation.block_size
     say(f"batch     {startup.describe_batch(args, block_size)}")
     say(f"plan      {startup.describe_length(args, samples=samples, block_size=block_size)}")
-    scale = startup.run_scale(args, samples=samples, block_size=block_size)
-    warmup = arguments.training.get("warmup_steps") or 0
-    args.warmup_steps = scale.updates("warmup_steps", warmup, rounding=math.ceil)
+    startup.settle_schedule(arguments, args, startup.run_scale(args, samples=samples, block_size=block_size))
     say(f"strategy  {startup.describe_strategy(arguments, args)}")
-    strategy = arguments.strategy
-    if strategy.scheduler is not None:
-        check_schedule(SCHEDULERS[strategy.scheduler], scale, args.warmup_steps, strategy.scheduler_kwargs or {})
-
-
-def say(line: str) -> None:
-    """Print from the main process, at once."""
-    if is_main_process():
-        print(line, flush=True)
 
 
 def last_evaluation(trainer: StrategyTrainer) -> dict[str, float]:
@@ -231,6 +157,7 @@ def finish(
             },
             results=results,
             notes=notes + broken_records(text),
+            pipeline_tag=PIPELINE_TAGS[arguments.strategy.objective],
         )
         write_reports(record, folder)
         write_results(results, folder)
@@ -240,18 +167,3 @@ def finish(
         say(said)
     say(closing_table(results, folder))
     return results
-
-
-def push(trainer: StrategyTrainer, folder: Path) -> None:
-    """Upload a finished folder.
-
-    Raises:
-        UserError: The Hub did not take it; the run is finished all the same.
-    """
-    try:
-        trainer.push_to_hub()
-    except Exception as error:  # the network has errors of every kind
-        raise UserError(
-            f"the run is finished in {folder}, but the Hub did not take it: {first_line(error)}; "
-            f"try again with: hf upload {trainer.hub_model_id} {folder}"
-        ) from error

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from transformers import TrainingArguments
+from transformers import Seq2SeqTrainingArguments, TrainingArguments
 
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.merging import Value
@@ -14,6 +14,7 @@ from hf_strategies.arguments.quantities import parse_batch_size, split_batch
 from hf_strategies.distributed.precision import automatic_precision
 from hf_strategies.distributed.ranks import available_cores, local_world_size, world_size
 from hf_strategies.errors import UserError, first_line
+from hf_strategies.metrics import METRICS
 from hf_strategies.schedulers import SCHEDULERS
 
 THREADS = "HF_STRATEGIES_THREADS"
@@ -65,32 +66,65 @@ def settle_machine(arguments: Arguments) -> Arguments:
     )
 
 
-def build_training_arguments(arguments: Arguments, *, max_seq_length: int) -> TrainingArguments:
+def data_seed(args: TrainingArguments) -> int:
+    """Return the seed of what is drawn on the data: their order, and what an objective hides."""
+    return args.seed if args.data_seed is None else args.data_seed
+
+
+def build_training_arguments(
+    arguments: Arguments,
+    *,
+    max_seq_length: int,
+    metric: str | None = None,
+    greater_is_better: bool = False,
+    generated_tokens: int | None = None,
+) -> TrainingArguments:
     """Build the host's arguments: what the layers set, over what scripts assume, with the batch worked out.
+
+    Args:
+        arguments: What was asked for.
+        max_seq_length: Tokens per sequence.
+        metric: What the best checkpoint is chosen by where nobody says; None leaves that to the host.
+        greater_is_better: Whether more of it is better.
+        generated_tokens: How much evaluations let the model write, where nobody says; None for nothing.
 
     Raises:
         UserError: The global batch does not divide, or the host refuses a setting.
     """
     given = {**SCRIPT_DEFAULTS, **arguments.training}
     given.pop("resume_from_checkpoint", None)
+    if given["report_to"] is None:
+        given["report_to"] = "none"  # which is read as null where that may be, and the host knows the word alone
     if isinstance(given.get("warmup_steps"), str):
         del given["warmup_steps"]  # tokens or epochs: settled once the data are known
     scheduler = arguments.strategy.scheduler
     if scheduler is not None and SCHEDULERS[scheduler].facts.get("stateful"):
         given.setdefault("metric_for_best_model", "loss")  # the host's own default for its plateau
-    given["greater_is_better"] = False  # each metric of ours; the host would take perplexity for one like accuracy
+    if metric is not None and given.get("load_best_model_at_end"):
+        given.setdefault("metric_for_best_model", metric)
+    chosen = str(given.get("metric_for_best_model") or metric).removeprefix("eval_")
+    if chosen != metric and chosen in METRICS:
+        greater_is_better = METRICS[chosen].facts["greater_is_better"]
+    elif chosen.endswith("loss"):
+        greater_is_better = False
+    given.setdefault("greater_is_better", greater_is_better)  # the host would take perplexity for one like accuracy
+    made: type[TrainingArguments] = TrainingArguments
+    if generated_tokens is not None:
+        longest = generated_tokens + 1  # with the token that starts a decoder
+        generates = {"predict_with_generate": True, "generation_max_length": longest}
+        made, given = Seq2SeqTrainingArguments, {**generates, **given}
     if arguments.strategy.global_batch_size is not None:
         sizes = ("global_batch_size", "per_device_train_batch_size")
-        wheres = [arguments.values[name].where for name in sizes if name in arguments.values]
+        sized = [arguments.values[name] for name in sizes if name in arguments.values]
         given["per_device_train_batch_size"], given["gradient_accumulation_steps"] = split_batch(
             parse_batch_size(arguments.strategy.global_batch_size),
             max_seq_length=max_seq_length,
             per_device=given.get("per_device_train_batch_size", TrainingArguments.per_device_train_batch_size),
             world_size=world_size(),
             # A user who gives both means both; a recipe does not know the devices.
-            shrink=len(wheres) < 2 or any(where.startswith("recipe ") for where in wheres),
+            shrink=len(sized) < 2 or any(given.from_recipe for given in sized),
         )
     try:
-        return TrainingArguments(**given)
+        return made(**given)
     except Exception as error:  # of any kind: the host checks only in passing what it is given
         raise UserError(f"TrainingArguments: {first_line(error)}") from error

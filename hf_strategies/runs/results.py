@@ -7,8 +7,9 @@ from typing import Any
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.host import TOPIC as HOST_TOPIC
 from hf_strategies.arguments.resolved import FILE_NAME
-from hf_strategies.arguments.topics import TOPICS
+from hf_strategies.arguments.tuning_topics import takes
 from hf_strategies.reports import (
+    AdapterBase,
     RunRecord,
     SettingRow,
     describe_environment,
@@ -19,6 +20,7 @@ from hf_strategies.reports import (
     read_events,
     write_report,
 )
+from hf_strategies.reports.predictions import PredictionReport
 from hf_strategies.runs.output_folder import EVENTS
 
 PICTURE, REPORT, CARD = "loss.png", "report.html", "README.md"
@@ -26,13 +28,13 @@ PICTURE, REPORT, CARD = "loss.png", "report.html", "README.md"
 
 def setting_rows(arguments: Arguments) -> list[SettingRow]:
     """List every setting of ours, and those of the host's that somebody set, with the place that set it."""
-    topics = (arguments.model, arguments.data, arguments.strategy, arguments.guard, arguments.run)
     ours = [
         ((topic.__doc__ or "").rstrip("."), item.name, getattr(topic, item.name))
-        for topic in topics
+        for topic in arguments.topics
         for item in fields(topic)
+        if takes(arguments.job, item.name, arguments.task.task)
     ]
-    named = {item.name for topic in TOPICS for item in fields(topic)}
+    named = {name for _, name, _ in ours}
     host = [(HOST_TOPIC, name, value) for name, value in arguments.training.items() if name not in named]
     return [
         SettingRow(topic, name, value, arguments.values[name].where if name in arguments.values else "default")
@@ -51,6 +53,10 @@ def record_run(
     model: dict[str, Any],
     results: dict[str, float],
     notes: list[str],
+    pipeline_tag: str,
+    predictions: PredictionReport | None = None,
+    adapter_base: AdapterBase | None = None,
+    weights: str = "",
 ) -> RunRecord:
     """Collect what a finished run's report and model card tell.
 
@@ -64,11 +70,15 @@ def record_run(
         model: Facts about the model.
         results: What `all_results.json` will hold.
         notes: Warnings, skipped records, settings that were replaced.
+        pipeline_tag: Task of the model, as the Hub names it.
+        predictions: Of a classifier.
+        adapter_base: What the weights are an adapter on; None where they are a whole model.
+        weights: Where in the folder the weights are.
     """
     events = folder / EVENTS
     return RunRecord(
         title=title,
-        location=str(folder),
+        location=str(folder / weights),
         summary=summary,
         command=["accelerate", "launch", script, str(folder / FILE_NAME), "--output_dir", f"{folder}-again"],
         settings=setting_rows(arguments),
@@ -78,6 +88,9 @@ def record_run(
         results=results,
         events=read_events(events) if events.is_file() else [],
         notes=notes,
+        pipeline_tag=pipeline_tag,
+        predictions=predictions,
+        adapter_base=adapter_base,
         base_model=hub_name(arguments.model.model_name_or_path),
         datasets=[name for name in [hub_name(arguments.data.dataset_name)] if name],
     )

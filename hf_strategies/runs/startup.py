@@ -6,7 +6,7 @@ from transformers import PreTrainedModel, TrainingArguments
 
 from hf_strategies.arguments import Arguments
 from hf_strategies.reports import format_count, format_number
-from hf_strategies.schedulers import RunScale
+from hf_strategies.schedulers import SCHEDULERS, RunScale, check_schedule
 
 
 def describe_model(arguments: Arguments, model: PreTrainedModel) -> str:
@@ -49,12 +49,30 @@ def planned_updates(args: TrainingArguments, *, samples: int | None) -> int:
     return math.ceil(args.num_train_epochs * -(-samples // _sequences_per_update(args)))
 
 
-def run_scale(args: TrainingArguments, *, samples: int | None, block_size: int) -> RunScale:
-    """Say what the lengths of a schedule are measured against; `samples` is None for a stream."""
+def run_scale(args: TrainingArguments, *, samples: int | None, block_size: int | None) -> RunScale:
+    """Say what the lengths of a schedule are measured against.
+
+    Args:
+        args: The host's part of the run.
+        samples: Of an epoch; None for a stream.
+        block_size: Tokens of a sample; None where they have no common length.
+    """
     sequences = _sequences_per_update(args)
-    return RunScale(
-        planned_updates(args, samples=samples), sequences * block_size, samples and -(-samples // sequences)
-    )
+    tokens_per_update = block_size and sequences * block_size
+    return RunScale(planned_updates(args, samples=samples), tokens_per_update, samples and -(-samples // sequences))
+
+
+def settle_schedule(arguments: Arguments, args: TrainingArguments, scale: RunScale) -> None:
+    """Count the warmup in updates and check the schedule, now that the run's length is known.
+
+    Raises:
+        UserError: The schedule's phases do not fit in the run, or are in a unit that it does not know.
+    """
+    warmup = arguments.training.get("warmup_steps") or 0
+    args.warmup_steps = scale.updates("warmup_steps", warmup, rounding=math.ceil)
+    strategy = arguments.strategy
+    if strategy.scheduler is not None:
+        check_schedule(SCHEDULERS[strategy.scheduler], scale, args.warmup_steps, strategy.scheduler_kwargs or {})
 
 
 def describe_length(args: TrainingArguments, *, samples: int | None, block_size: int) -> str:

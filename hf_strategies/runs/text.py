@@ -6,22 +6,31 @@ from typing import Any
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.texts import text_sources
 from hf_strategies.arguments.topics import ModelArguments
-from hf_strategies.checkpoints.manifest import read_manifest
 from hf_strategies.data import PreparedText, StreamingBlocks, TokenizerRequest, prepare_text
+from hf_strategies.data.maskings import MASKINGS, MaskingRequest
 from hf_strategies.distributed.ranks import is_main_process
-from hf_strategies.errors import UserError
 from hf_strategies.runs.language_model import load_tokenizer
 
 
-def prepare(arguments: Arguments, block_size: int) -> PreparedText:
-    """Read, tokenize and pack the text that was named; one process does it for all."""
-    data, model = arguments.data, arguments.model
+def prepare(arguments: Arguments, block_size: int, *, seed: int) -> PreparedText:
+    """Read, tokenize and pack the text that was named; one process does it for all.
+
+    Args:
+        arguments: Of the run.
+        block_size: Tokens that the model reads in one example.
+        seed: Of what the objective draws.
+    """
+    data, model, strategy = arguments.data, arguments.model, arguments.strategy
+    masking = None
+    if strategy.objective in MASKINGS:
+        masking = MaskingRequest(objective=strategy.objective, settings=strategy.objective_kwargs or {}, seed=seed)
     train, validation = text_sources(arguments)
     return prepare_text(
         train,
         validation,
-        tokenizer=load_tokenizer(model) or request_tokenizer(model),
+        tokenizer=load_tokenizer(model) or request_tokenizer(model, strategy.objective),
         block_size=block_size,
+        masking=masking,
         validation_share=data.validation_share,
         max_broken_share=data.max_broken_share,
         max_train_blocks=data.max_train_samples,
@@ -33,24 +42,11 @@ def prepare(arguments: Arguments, block_size: int) -> PreparedText:
     )
 
 
-def request_tokenizer(model: ModelArguments) -> TokenizerRequest:
+def request_tokenizer(model: ModelArguments, objective: str) -> TokenizerRequest:
     """Ask for the tokenizer that is to be trained; only BPE has a size to choose."""
     kind = model.tokenizer or "bpe"
-    return TokenizerRequest(kind=kind, vocab_size=model.vocab_size if kind == "bpe" else None)
-
-
-def check_same_text(checkpoint: Path, text: PreparedText) -> None:
-    """Refuse to go on from a checkpoint with another text than it was trained on.
-
-    Raises:
-        UserError: The text, or the tokenizer, is another.
-    """
-    earlier = (read_manifest(checkpoint) or {}).get("data")
-    if earlier is not None and text.identity is not None and earlier != text.identity:
-        raise UserError(
-            f"the text or its tokenizer has changed since {checkpoint}: digest {earlier} there, {text.identity} here; "
-            "restore it, choose another output_dir, or go on with --allow_change data"
-        )
+    vocab_size = model.vocab_size if kind == "bpe" else None
+    return TokenizerRequest(kind=kind, vocab_size=vocab_size, objective=objective)
 
 
 def broken_records(text: PreparedText) -> list[str]:

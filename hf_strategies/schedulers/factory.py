@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hf_strategies.errors import UserError
 from hf_strategies.ranges import POSITIVE_RATIO
 from hf_strategies.registry import Entry
+from hf_strategies.schedulers.late_start import start_late, start_step
 from hf_strategies.schedulers.lengths import RunScale
 from hf_strategies.schedulers.rises import warmup_before, warmup_over
 from hf_strategies.schedulers.shapes import (
@@ -47,6 +48,9 @@ def create_scheduler(
 ) -> LRScheduler:
     """Build the schedule called `name`; it scales the rate of every parameter group from that group's own base.
 
+    A group that joins late (`joins_after`) runs through the whole curve in what is left of the run; before, its rate
+    is 0. What follows a metric lowers all groups together.
+
     A length (the warmup, `num_..._steps`, `step_size`, each of `milestones`) is a whole number of updates, a share of
     the run in (0, 1), "2M tokens" or "3 epochs".
 
@@ -71,9 +75,11 @@ def create_scheduler(
     if entry.facts.get("stateful"):
         return entry.build(optimizer, **shape)
     curve = bind_curve(entry, run, num_warmup_steps, shape)
+    starts = [start_step(group, run) for group in optimizer.param_groups]
     from torch.optim.lr_scheduler import LambdaLR  # here, so that curves can be checked and drawn without torch
 
-    return LambdaLR(optimizer, curve)
+    late = partial(start_late, curve=curve, num_training_steps=num_training_steps)
+    return LambdaLR(optimizer, [partial(late, start=start) if start else curve for start in starts])
 
 
 def schedule_curve(

@@ -1,11 +1,11 @@
 """Trainer that remembers, once for each update, what its forward and backward passes are going to change."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from hf_strategies.module_tree.buffers import saved_buffers
 from hf_strategies.training.host import Host
 from hf_strategies.training.random_streams import RandomStreams
 
@@ -50,7 +50,10 @@ class BeginningMixin(Host):
 
     def _prepare_for_training(self, *args: Any, **kwargs: Any) -> tuple:
         prepared = super()._prepare_for_training(*args, **kwargs)
-        self._beginning, self._statistics = None, list(_saved_buffers(self.model))
+        self._beginning, self._statistics = (
+            None,
+            [(module._buffers, name) for _, module, name in saved_buffers(self.model)],
+        )
         return prepared
 
     def training_step(
@@ -66,11 +69,3 @@ class BeginningMixin(Host):
     def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
         self._beginning = None
         super()._maybe_log_save_evaluate(*args, **kwargs)
-
-
-def _saved_buffers(model: nn.Module) -> Iterator[_Place]:
-    """Yield where the buffers are that a checkpoint holds, such as a batch norm's statistics."""
-    for module in model.modules():
-        for name, buffer in module._buffers.items():
-            if buffer is not None and name not in module._non_persistent_buffers_set:
-                yield module._buffers, name

@@ -9,6 +9,7 @@ from torch import nn
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput
 
+from hf_strategies.callbacks.weight_averaging import WeightAveragingCallback
 from hf_strategies.checkpoints.choice import checkpoints_in, stored
 from hf_strategies.checkpoints.publishing import DRAFTS, clear_drafts, publish, rotate
 from hf_strategies.checkpoints.space import check_space, checkpoint_bytes
@@ -216,9 +217,11 @@ class CheckpointingMixin(AttemptingMixin, SchedulingMixin, SeekingMixin):
             (full_shape(param), param.element_size(), param.requires_grad and optimized)
             for param in self.model.parameters()
         ]
+        callbacks = self.callback_handler.callbacks if optimized else []
+        averages = [item.num_bytes(self.model) for item in callbacks if isinstance(item, WeightAveragingCallback)]
         check_space(
             run,
-            size=checkpoint_bytes(params, state_bytes),
+            size=checkpoint_bytes(params, state_bytes) + sum(averages),
             limit=self.args.save_total_limit,
             keeps_best=self.args.metric_for_best_model is not None,
             present=sum(stored(checkpoint).verified for checkpoint in checkpoints_in(run)),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl
 
+from hf_strategies.callbacks.early_stopping import EarlyStoppingCallback
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.training.guard.snapshot import keeps_state
 from hf_strategies.training.host import Host
@@ -54,6 +55,9 @@ class ContinuingMixin(Host):
                 restore_callbacks(self.callback_handler.callbacks, self.state.stateful_callbacks)
             self._carried = load_sums(self._loss_file(resume_from_checkpoint), self.args.world_size)
             self._resumes = self._carried is not None
+            callbacks = self.callback_handler.callbacks
+            if any(isinstance(item, EarlyStoppingCallback) and item.has_stopped for item in callbacks):
+                return num_train_epochs, 0  # it had come to its end, if not to its last word
         return place
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:

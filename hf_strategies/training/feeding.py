@@ -104,7 +104,9 @@ class FeedingMixin(Host):
             )
             feed = StreamFeed(feed_from, joined, seed, self._list_broken, draws=draws)
         else:
-            feed = SampleFeed(feed_from, joined, seed, draws=draws)
+            assert self._placed is not None
+            turns = len(self._placed) if self._placed.repeats else None
+            feed = SampleFeed(feed_from, joined, seed, turns_per_epoch=turns, draws=draws)
         self.data_collator, self._keyed = feed.collate, True
         try:
             return super()._get_dataloader(feed, description, batch_size, lambda _: sampler, is_training, **kwargs)

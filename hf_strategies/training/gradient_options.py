@@ -18,6 +18,7 @@ class GradientOptions:
         clip_grad_value: Largest absolute value of a gradient's element; above 0.
         adaptive_clipping: Largest norm of a unit's gradient as a share of its weights' norm; above 0.
         sam_rho: Length of sharpness-aware minimisation's step uphill; above 0.
+        fgm_epsilon: Length of the step by which an example's embeddings go uphill; above 0.
 
     Raises:
         UserError: A value is not above 0, or both kinds of clipping are asked for.
@@ -26,6 +27,7 @@ class GradientOptions:
     clip_grad_value: float | None = None
     adaptive_clipping: float | None = None
     sam_rho: float | None = None
+    fgm_epsilon: float | None = None
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -61,6 +63,8 @@ class GradientOptions:
             raise UserError(
                 f"sam_rho needs whole weights on each rank, got {sharding}'s shards: use one device or DDP"
             )
+        if self.fgm_epsilon is not None and sharding == "DeepSpeed":
+            raise UserError("fgm_epsilon takes two backward passes, and DeepSpeed steps within the first: use DDP")
 
 
 def sharding_of(trainer: Trainer) -> str | None:

@@ -1,4 +1,4 @@
-"""Trainer with more ways to clip a gradient, and with gradients taken uphill."""
+"""Trainer with more ways to clip a gradient, and with gradients taken uphill of the weights or of the examples."""
 
 from functools import partial
 from typing import Any
@@ -9,13 +9,14 @@ from torch.optim import Optimizer
 
 from hf_strategies.callbacks.schedule_free import ScheduleFreeCallback, has_modes
 from hf_strategies.optimizers.clipping import clip_grads_adaptively_
+from hf_strategies.training.adversarial import adversarial_pass
 from hf_strategies.training.gradient_options import GradientOptions, sharding_of
 from hf_strategies.training.host import Host
 from hf_strategies.training.sharpness_aware import sharpness_aware_pass
 
 
 class GradientsMixin(Host):
-    """Clip gradients by value or by unit, minimise sharpness, and let a schedule-free optimizer's average be seen.
+    """Clip gradients by value or by unit, take them uphill too, and let a schedule-free optimizer's average be seen.
 
     Args:
         clip_grad_value: Clip each element of a gradient to this size, in the place of `max_grad_norm`.
@@ -23,6 +24,8 @@ class GradientsMixin(Host):
             `max_grad_norm`; 0.01 is typical.
         sam_rho: Minimise the loss this far uphill instead (sharpness-aware minimisation, at twice the cost of a
             step); 0.05 is typical.
+        fgm_epsilon: Learn each example again with its embeddings moved this far uphill (the fast gradient method, at
+            twice the cost of a step); the loss that is logged is that of the examples as they are.
 
     Raises:
         UserError: A setting is out of range, or does not go with another one or with the host's sharding.
@@ -34,9 +37,10 @@ class GradientsMixin(Host):
         clip_grad_value: float | None = None,
         adaptive_clipping: float | None = None,
         sam_rho: float | None = None,
+        fgm_epsilon: float | None = None,
         **kwargs: Any,
     ) -> None:
-        self.gradient_options = GradientOptions(clip_grad_value, adaptive_clipping, sam_rho)
+        self.gradient_options = GradientOptions(clip_grad_value, adaptive_clipping, sam_rho, fgm_epsilon)
         super().__init__(*args, **kwargs)
         self.gradient_options.check_host(self.args.max_grad_norm, sharding_of(self))
 
@@ -51,7 +55,10 @@ class GradientsMixin(Host):
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
         backward = partial(super().training_step, model, inputs, num_items_in_batch)
-        rho = self.gradient_options.sam_rho
+        rho, epsilon = self.gradient_options.sam_rho, self.gradient_options.fgm_epsilon
+        if epsilon is not None:
+            alone = partial(self.accelerator.no_sync, model)
+            backward = partial(adversarial_pass, self.model, backward, epsilon=epsilon, alone=alone)
         if rho is None:
             return backward()
         params = [param for param in model.parameters() if param.requires_grad]

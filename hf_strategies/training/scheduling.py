@@ -8,14 +8,16 @@ from torch.utils.data import DataLoader
 from transformers import TrainingArguments
 from transformers.trainer_utils import has_length
 
+from hf_strategies.callbacks.gradual_unfreezing import GradualUnfreezingCallback
 from hf_strategies.errors import UserError
 from hf_strategies.schedulers import SCHEDULERS, create_scheduler
+from hf_strategies.schedulers.late_start import JOINS_AFTER
 from hf_strategies.training.host import Host
 from hf_strategies.training.schedule import better_metrics
 
 
 class SchedulingMixin(Host):
-    """Build the schedule from the shelf, with lengths in any unit.
+    """Build the schedule from the shelf, with lengths in any unit; groups that join late are frozen until then.
 
     Args:
         scheduler: Registered scheduler name; None keeps Trainer's own `lr_scheduler_type`. Its warmup is Trainer's
@@ -47,6 +49,7 @@ class SchedulingMixin(Host):
         super().__init__(*args, **kwargs)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LRScheduler:
+        self._unfreeze_gradually(self.optimizer if optimizer is None else optimizer)
         if self.scheduler_name is None or self.lr_scheduler is not None:
             return super().create_scheduler(num_training_steps, optimizer)
         if self.args.warmup_steps and "num_warmup_steps" in self.scheduler_kwargs:
@@ -65,6 +68,13 @@ class SchedulingMixin(Host):
         )
         self._created_lr_scheduler = True
         return self.lr_scheduler
+
+    def _unfreeze_gradually(self, optimizer: Optimizer) -> None:
+        """Add the callback that parameter groups which join late need, unless it is there."""
+        callbacks = self.callback_handler.callbacks
+        late = any(JOINS_AFTER in group for group in optimizer.param_groups)
+        if late and not any(isinstance(callback, GradualUnfreezingCallback) for callback in callbacks):
+            self.add_callback(GradualUnfreezingCallback(self.tokens_per_sample))
 
     def set_initial_training_values(self, args: TrainingArguments, dataloader: DataLoader) -> tuple:
         num_train_epochs, *others = super().set_initial_training_values(args, dataloader)

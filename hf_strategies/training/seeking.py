@@ -10,6 +10,8 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, has_length
 
 from hf_strategies.data.streaming import StreamingBlocks
+from hf_strategies.errors import UserError
+from hf_strategies.training.feed.balanced_order import BalancedOrder, ClassBalance
 from hf_strategies.training.feed.order import ShuffledOrder
 from hf_strategies.training.feed.position import Feed, Position, check_global_batch, samples_done, updates_to
 from hf_strategies.training.feed.stream import SeekableStream
@@ -19,16 +21,26 @@ from hf_strategies.training.host import Host
 class SeekingMixin(Host):
     """Draw samples in an order that is a pure function, write down how many were seen, and resume by seeking there.
 
+    Args:
+        balance: The samples' classes and how often each is drawn; None draws every sample once in an epoch.
+
     Raises:
-        UserError: On resuming, the data, its order or its batches do not agree with the checkpoint's position, or
-            that is damaged.
+        UserError: The data have no place for a class balance, or other samples than it has; on resuming, the data, its
+            order or its batches do not agree with the checkpoint's position, or that is damaged.
     """
 
     train_dataset: Any
-    _order: ShuffledOrder | None = None
+    _order: ShuffledOrder | BalancedOrder | None = None
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, balance: ClassBalance | None = None, **kwargs: Any) -> None:
+        self.balance = balance
         super().__init__(*args, **kwargs)
+        if balance is not None and self.train_dataset is not None:
+            samples = len(self.train_dataset) if has_length(self.train_dataset) else "a stream"
+            if samples != len(balance.labels):
+                raise UserError(
+                    f"the class balance is of {len(balance.labels)} samples, the training data has {samples}"
+                )
         if isinstance(self.train_dataset, StreamingBlocks):
             self.train_dataset = SeekableStream(self.train_dataset)
 
@@ -37,7 +49,14 @@ class SeekingMixin(Host):
         self._order = None
         if type(sampler) is RandomSampler:
             seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-            self._order = sampler = ShuffledOrder(len(sampler), seed)
+            balance = self.balance
+            order = ShuffledOrder(len(sampler), seed) if balance is None else BalancedOrder(balance, seed)
+            self._order = sampler = order
+        elif self.balance is not None:
+            raise UserError(
+                "a class balance takes the place of a random order, got train_sampling_strategy "
+                f"{self.args.train_sampling_strategy!r}: leave one of them out"
+            )
         return sampler
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
@@ -84,6 +103,7 @@ class SeekingMixin(Host):
             num_samples=len(self.train_dataset) if has_length(self.train_dataset) else None,
             data_seed=None if self._order is None else self._order.seed,
             samples_per_update=self.get_total_train_batch_size(self.args),
+            balance=None if self.balance is None else str(self.balance),
         )
 
     def _position(self) -> Position:

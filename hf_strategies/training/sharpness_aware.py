@@ -35,7 +35,7 @@ def sharpness_aware_pass(
         The loss at the weights, not at the point uphill.
     """
     params = list(params)
-    kind, devices = _accelerators(params)
+    kind, devices = accelerators_of(params)
     accumulated = [param.grad for param in params]
     for param in params:
         param.grad = None
@@ -74,7 +74,7 @@ def climb_(params: Sequence[Tensor], grads: Sequence[Tensor], *, rho: float) -> 
         param.addcmul_(grad, scale.to(grad.device))
 
 
-def _accelerators(params: Sequence[Tensor]) -> tuple[str, list[int]]:
+def accelerators_of(params: Sequence[Tensor]) -> tuple[str, list[int]]:
     """Return the kind and the numbers of the devices that draw random numbers of their own, besides the CPU."""
     devices = [param.device for param in params if param.device.type in ("cuda", "xpu")]
     return devices[0].type if devices else "cuda", sorted({device.index for device in devices})

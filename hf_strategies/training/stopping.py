@@ -11,6 +11,7 @@ from transformers import TrainerControl
 from transformers.trainer_utils import TrainOutput
 
 from hf_strategies.callbacks.event_log import EventLogCallback
+from hf_strategies.callbacks.last_word import LastWord
 from hf_strategies.errors import UserError
 from hf_strategies.ranges import COUNT, POSITIVE
 from hf_strategies.training.host import Host
@@ -143,6 +144,10 @@ class StoppingMixin(Host):
         self._save_seconds = self._saved_at - began
 
     def _finalize_training(self, *args: Any, **kwargs: Any) -> TrainOutput:
+        goes_on = self.stopped_by is not None and self.state.global_step < self.state.max_steps
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, LastWord):
+                callback.is_interrupted = goes_on
         best = self.state.best_model_checkpoint
         if self.stopped_by is not None:  # the host would load the best weights and remove what the run goes on from
             self.state.best_model_checkpoint = None

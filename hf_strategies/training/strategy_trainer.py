@@ -2,11 +2,13 @@
 
 from transformers import Trainer
 
+from hf_strategies.training.averaging import AveragingMixin
 from hf_strategies.training.checkpointing import CheckpointingMixin
 from hf_strategies.training.continuing import ContinuingMixin
 from hf_strategies.training.feeding import FeedingMixin
 from hf_strategies.training.gradients import GradientsMixin
 from hf_strategies.training.guarding import GuardingMixin
+from hf_strategies.training.loading import LoadingMixin
 from hf_strategies.training.metric_log import MetricLogMixin
 from hf_strategies.training.regularizing import RegularizingMixin
 from hf_strategies.training.rescuing import RescuingMixin
@@ -21,6 +23,8 @@ class StrategyMixin(
     RescuingMixin,
     CheckpointingMixin,
     ResumingMixin,
+    LoadingMixin,
+    AveragingMixin,
     SchedulingMixin,
     GuardingMixin,
     GradientsMixin,
@@ -39,8 +43,9 @@ class StrategyMixin(
     loading what it skips; `StreamingBlocks` too continue where they were left.
 
     Its keyword arguments besides the host's: `scheduler`, `scheduler_kwargs` and `tokens_per_sample` of
-    `SchedulingMixin`; `clip_grad_value`, `adaptive_clipping` and `sam_rho` of `GradientsMixin`; `z_loss` of
-    `RegularizingMixin`; `guard` of `GuardingMixin` (on by default); `max_broken_share` of `FeedingMixin`; `max_hours`,
+    `SchedulingMixin`; `clip_grad_value`, `adaptive_clipping`, `sam_rho` and `fgm_epsilon` of `GradientsMixin`;
+    `z_loss` and `r_drop` of `RegularizingMixin`; `objective` and `objective_kwargs` of `ObjectiveMixin`; `guard` of
+    `GuardingMixin` (on by default); `max_broken_share` of `FeedingMixin`; `balance` of `SeekingMixin`; `max_hours`,
     `job_started`, `save_minutes`, `save_at_steps` and `hang_timeout` of `StoppingMixin`, whose `stopped_by` says why a
     run ended early.
     """

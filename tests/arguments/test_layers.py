@@ -89,9 +89,17 @@ def test_an_empty_file_sets_nothing(tmp_path):
 
 
 def test_recipes_are_found_by_name_and_files_by_path():
-    assert find_recipe("pretrain").stem == "pretrain"
-    assert "pretrain" in recipe_names()
+    assert find_recipe("pretrain", "pretrain").stem == "pretrain"
     with pytest.raises(UserError, match="unknown recipe 'pretrian', did you mean 'pretrain'"):
-        find_recipe("pretrian")
+        find_recipe("pretrian", "pretrain")
     with pytest.raises(UserError, match="no such file"):
-        find_recipe("nowhere.yaml")
+        find_recipe("nowhere.yaml", "pretrain")
+
+
+def test_a_job_has_recipes_of_its_own_and_knows_whose_another_is():
+    assert "lora" in recipe_names("finetune")
+    assert "lora" not in recipe_names("pretrain")
+    with pytest.raises(UserError, match=r"^lora is a recipe of scripts/finetune\.py, not of this job \(known: masked"):
+        find_recipe("lora", "pretrain")
+    with pytest.raises(UserError, match=r"'qlorra', did you mean 'qlora'\? \(known: finetune, from_scratch"):
+        find_recipe("qlorra", "finetune")

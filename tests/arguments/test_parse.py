@@ -6,6 +6,7 @@ import pytest
 
 from hf_strategies.arguments import parse_arguments
 from hf_strategies.arguments.layers import find_recipe, recipe_names
+from hf_strategies.arguments.tuning_topics import FINETUNE, JOB_TOPICS, PRETRAIN, SCORE
 from hf_strategies.errors import UserError
 from hf_strategies.optimizers import OPTIMIZERS
 
@@ -48,7 +49,7 @@ def test_a_file_may_name_the_recipe_it_stands_on(tmp_path):
     assert parse(str(path)).name == "pretrain"
     path.write_text("recipe: pretrian\n")
     assert lines_of(str(path))[0] == (
-        f"{path}:1: unknown recipe 'pretrian', did you mean 'pretrain'? (known: pretrain)"
+        f"{path}:1: unknown recipe 'pretrian', did you mean 'pretrain'? (known: {', '.join(recipe_names(PRETRAIN))})"
     )
 
 
@@ -178,7 +179,73 @@ def test_help_and_a_refusal_come_before_torch_is_imported(argv):
     assert done.stderr.split() == ["False", "False"]
 
 
-@pytest.mark.parametrize("name", recipe_names())
-def test_every_shipped_recipe_parses_and_names_its_sources(name):
-    assert parse(name).recipe == name
-    assert "http" in find_recipe(name).read_text(encoding="utf-8")
+@pytest.mark.parametrize(("job", "name"), [(job, name) for job in JOB_TOPICS for name in recipe_names(job)])
+def test_every_shipped_recipe_parses_and_names_its_sources(job, name):
+    task = ("--task", "image-classification") if job == FINETUNE else ()
+    assert parse_arguments([name, *task], description="", default_recipe=job, job=job).recipe == name
+    assert "http" in find_recipe(name, job).read_text(encoding="utf-8")
+
+
+def test_help_lists_the_recipes_of_its_own_job(capsys):
+    for job, own, other in ((PRETRAIN, "masked", "qlora"), (FINETUNE, "qlora", "masked")):
+        with pytest.raises(SystemExit):
+            parse_arguments(["--help"], description="", default_recipe=job, job=job)
+        introduction = capsys.readouterr().out.partition("Flags override")[0]
+        assert own in introduction
+        assert other not in introduction
+
+
+def test_help_of_fine_tuning_lists_what_can_be_named(capsys):
+    with pytest.raises(SystemExit):
+        parse_arguments(["--help"], description="", default_recipe=FINETUNE, job=FINETUNE)
+    text = capsys.readouterr().out
+    for name in ("seq2seq: ", "lora: ", "nf4: ", "aeda: ", "trivial_augment: ", "cutmix: ", "focal: ", "ema: "):
+        assert f"        {name}" in text, name
+    assert max(map(len, text.splitlines())) <= 119
+
+
+@pytest.mark.parametrize("job", [FINETUNE, SCORE])
+def test_help_of_other_jobs_is_not_pretrainings(job, capsys):
+    with pytest.raises(SystemExit):
+        parse_arguments(["--help"], description="", default_recipe=job, job=job)
+    text = " ".join(capsys.readouterr().out.split())
+    for word in (
+        "block at most",
+        "blocks at most",
+        "Tokens per block",
+        "Continue this checkpoint",
+        "documents held out",
+    ):
+        assert word not in text
+    for setting in ("--objective", "--isolate_documents", "--streaming", "--tokenizer "):
+        assert setting not in text
+    assert "--validation_share X [0.2]" in text  # as their recipes have it
+    assert ("seq2seq: " in text) == (job == FINETUNE)
+    assert ("--shots TEXT ... [0 4]" in text) == (job == SCORE)
+
+
+def test_a_size_may_wait_for_the_recipe_that_brings_its_architecture():
+    words = ["--task", "image-classification", "--hidden_size", "64"]
+    with pytest.raises(UserError, match="hidden_size belongs to architecture"):
+        parse_arguments(words, description="", default_recipe="finetune", job=FINETUNE)
+    parse_arguments(words, description="", default_recipe="finetune", job=FINETUNE, recipe_is_open=True)
+    chosen = parse_arguments(words, description="", default_recipe="from_scratch", job=FINETUNE)
+    assert (chosen.model.architecture, chosen.model.hidden_size) == ("vit", 64)
+    with pytest.raises(UserError, match="hidden_size belongs to architecture"):  # nothing else is going to be chosen
+        parse_arguments(["full", *words], description="", default_recipe="finetune", job=FINETUNE, recipe_is_open=True)
+
+
+def test_a_recipe_is_open_only_where_none_is_named(tmp_path):
+    def is_named(*words: str) -> bool:
+        argv = [*words, "--task", "text-classification"]
+        read = parse_arguments(argv, description="", default_recipe="finetune", job=FINETUNE, recipe_is_open=True)
+        assert read.recipe == "finetune"
+        return read.recipe_is_named
+
+    own = tmp_path / "own.yaml"
+    own.write_text("seed: 1\n")
+    assert not is_named()
+    assert not is_named(str(own))
+    assert is_named("finetune")
+    own.write_text("recipe: finetune\nseed: 1\n")
+    assert is_named(str(own))

@@ -29,6 +29,13 @@ def test_the_file_reruns_the_run(tmp_path):
     assert (again.name, again.recipe) == (first.name, first.recipe)
 
 
+def test_a_default_that_a_rival_has_replaced_is_not_written_down(tmp_path):
+    first = parse("--train_file", "a.txt", "--validation_file", "b.txt")
+    path = write_resolved(first, tmp_path, "A run.")
+    assert "validation_share" not in path.read_text()
+    assert resolved_settings(parse(str(path))) == resolved_settings(first)
+
+
 def test_each_value_says_which_layer_set_it(tmp_path):
     lines = write_resolved(parse(*ARGV), tmp_path, "A run.").read_text().splitlines()
     assert lines[0] == "# A run."

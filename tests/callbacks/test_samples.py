@@ -2,6 +2,7 @@ import contextlib
 import copy
 import io
 import json
+import time
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from transformers import (
     TrainerCallback,
 )
 
+from hf_strategies import StrategyTrainer
 from hf_strategies.callbacks.samples import Sample, SamplePrinterCallback, complete, format_sample, undisturbed
 from hf_strategies.errors import UserError
 
@@ -130,27 +132,45 @@ def test_prints_on_a_terminal_that_knows_few_characters(tiny_lm, token_rows, byt
     assert terminal.buffer.getvalue().count(rb"prompt | \ufffd\x1b[2J") == 2
 
 
-class StopAtTwo(TrainerCallback):
-    """Interrupts a run after its second step."""
+class AtTwo(TrainerCallback):
+    """Stops a run after its second step, or has it interrupted from outside."""
+
+    def __init__(self, stop_file=None):
+        self.stop_file = stop_file
 
     def on_step_end(self, args, state, control, **kwargs):
-        control.should_training_stop |= state.global_step == 2
+        if state.global_step == 2 and self.stop_file is not None:
+            time.sleep(0.05)  # a look that is due by now
+            self.stop_file.touch()
+        elif state.global_step == 2:
+            control.should_training_stop = True
 
 
-def test_an_interruption_prints_nothing_and_a_resumed_run_only_its_end(
-    tiny_lm, token_rows, byte_tokenizer, arguments, capsys, tmp_path
-):
+@pytest.fixture
+def train(tiny_lm, token_rows, byte_tokenizer, arguments, capsys):
+    """Train four steps, and return those that samples are printed at."""
+
     def train(*callbacks, **resume):
-        callbacks = [SamplePrinterCallback(["ab"], max_new_tokens=2), *callbacks]
-        args = arguments(save_strategy="steps", save_steps=2)
-        trainer = Trainer(
-            tiny_lm, args, train_dataset=token_rows, processing_class=byte_tokenizer, callbacks=callbacks
+        trainer = StrategyTrainer(
+            tiny_lm,
+            arguments(save_strategy="steps", save_steps=2),
+            train_dataset=token_rows,
+            processing_class=byte_tokenizer,
+            callbacks=[SamplePrinterCallback(["ab"], max_new_tokens=2), *callbacks],
         )
         trainer.train(**resume)
         return steps_printed(capsys)
 
-    assert train(StopAtTwo()) == [0]
+    return train
+
+
+def test_an_interruption_prints_nothing_and_a_resumed_run_only_its_end(train, tmp_path):
+    assert train(AtTwo(tmp_path / "out" / "STOP")) == [0]
     assert train(resume_from_checkpoint=str(tmp_path / "out" / "checkpoint-2")) == [4]
+
+
+def test_a_run_that_a_callback_stops_has_come_to_its_end(train):
+    assert train(AtTwo()) == [0, 2]
 
 
 def test_printing_does_not_change_the_training(tiny_lm, token_rows, byte_tokenizer, arguments):

@@ -29,6 +29,9 @@ SETTINGS = {
     "hyperparameter_curve": lambda _: {"hyperparameter": "beta1", "scheduler": "constant"},
     "samples": lambda _: {"prompts": ["ab"], "max_new_tokens": 2, "at_evaluations": True},
     "event_log": lambda folder: {"path": folder / "events.jsonl"},
+    # The average of the last weights alone.
+    "weight_averaging": lambda _: {"average": "last_k", "k": 1, "every": 1},
+    "early_stopping": lambda _: {"restore_best": False},
 }
 
 
@@ -107,7 +110,11 @@ def test_runs_twice_resumes_and_changes_no_weight(name, host, rows, byte_tokeniz
 @pytest.mark.parametrize("name", CALLBACKS.names())
 def test_leaves_no_hook_on_the_model(name, rows, byte_tokenizer, tmp_path):
     callback = CALLBACKS[name].build(**SETTINGS.get(name, lambda _: {})(tmp_path))
-    args = TrainingArguments(str(tmp_path), max_steps=1, use_cpu=True, report_to="none", disable_tqdm=True)
+    args = TrainingArguments(
+        str(tmp_path), max_steps=1, eval_strategy="steps", use_cpu=True, report_to="none", disable_tqdm=True
+    )
     model = build_model("Trainer")
-    Trainer(model, args, train_dataset=rows, processing_class=byte_tokenizer, callbacks=[callback]).train()
+    Trainer(
+        model, args, train_dataset=rows, eval_dataset=rows, processing_class=byte_tokenizer, callbacks=[callback]
+    ).train()
     assert not any(module._forward_pre_hooks or module._forward_hooks for module in model.modules())

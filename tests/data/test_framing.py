@@ -2,6 +2,7 @@ import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from hf_strategies.data.framing import Framing
+from hf_strategies.data.tokenizers import train_tokenizer
 from hf_strategies.errors import UserError
 
 
@@ -22,6 +23,11 @@ def test_a_bos_that_the_tokenizer_does_not_put_there_itself_is_not_used(bytes_to
     named_only = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|endoftext|>", bos_token="<0x01>")
     assert named_only.bos_token_id is not None
     assert Framing.of(named_only).bos_token_id is None
+
+
+def test_an_encoders_documents_end_with_its_separator_and_have_no_start():
+    framing = Framing.of(train_tokenizer("bytes", [], objective="masked"))
+    assert framing == Framing(eos_token_id=2, bos_token_id=None)
 
 
 def test_a_tokenizer_without_eos_is_refused_with_the_cure(bytes_tokenizer):

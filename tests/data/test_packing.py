@@ -101,6 +101,15 @@ def test_isolated_documents_do_not_see_each_other(framing, implementation, tiny_
     assert seen.abs().max() > 1e-5
 
 
+@pytest.mark.parametrize("block_size", [2, 3, 7, 999, 1000])
+def test_blocks_without_an_overlap_hold_every_token_once(block_size):
+    ids = np.random.default_rng(0).integers(2, 60_000, size=1000)
+    blocks = PackedBlocks(stream_of(ids, [0]), block_size, pad_token_id=PAD, overlap=0)
+    assert np.concatenate([blocks.tokens(index) for index in range(len(blocks))]).tolist() == ids.tolist()
+    assert blocks.num_tokens == 1000
+    assert blocks[len(blocks) - 1]["input_ids"].shape == (block_size,)
+
+
 def test_a_limited_number_of_blocks_counts_only_its_own_tokens_and_bytes(without_bos):
     blocks = PackedBlocks(without_bos, 4, pad_token_id=PAD, max_blocks=2)
     assert len(blocks) == 2

@@ -9,6 +9,7 @@ import pytest
 from transformers import ByT5Tokenizer
 
 from hf_strategies.data import TextSource, TokenizerRequest, prepare_text
+from hf_strategies.data.maskings import MASKINGS, MaskingRequest
 from hf_strategies.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -159,3 +160,38 @@ def test_a_streamed_run_tells_the_broken_records_of_its_pass(source, bytes_token
 def test_no_blocks_to_evaluate_on_are_refused_also_when_streaming(source, bytes_tokenizer):
     with pytest.raises(UserError, match="number of validation blocks must be at least 1, got 0"):
         prepare_text(source(), tokenizer=bytes_tokenizer, streaming=True, max_eval_blocks=0, **OPTIONS)
+
+
+@pytest.mark.parametrize("objective", MASKINGS.names())
+def test_masked_text_holds_every_token_once_on_either_side(source, objective):
+    request = MaskingRequest(objective=objective, seed=3)
+    prepared = prepare_text(
+        source(), tokenizer=TokenizerRequest(kind="bytes", objective=objective), masking=request, **OPTIONS
+    )
+    for blocks, side in ((prepared.train, "train"), (prepared.validation, "validation")):
+        cut = [blocks.blocks.tokens(index) for index in range(len(blocks))]
+        assert sum(map(len, cut)) == prepared.report.sides[side].tokens
+        assert blocks.block_size == len(blocks[0]["input_ids"]) == 16
+    assert prepared.train.seed == 3
+
+
+def test_a_tokenizer_is_trained_anew_for_another_objective(source):
+    sizes = {
+        objective: len(
+            prepare_text(source(), tokenizer=TokenizerRequest(kind="bytes", objective=objective), **OPTIONS).tokenizer
+        )
+        for objective in ("causal", "masked", "span")
+    }
+    assert sizes == {"causal": 257, "masked": 260, "span": 358}
+
+
+@pytest.mark.parametrize("option", [{"streaming": True}, {"isolate_documents": True}])
+def test_what_only_the_causal_objective_can_do_is_refused(source, option, bytes_tokenizer):
+    with pytest.raises(UserError, match=f"{next(iter(option))} goes with objective causal alone, not with masked"):
+        prepare_text(
+            source(),
+            tokenizer=bytes_tokenizer,
+            masking=MaskingRequest(objective="masked", seed=0),
+            **option,
+            **OPTIONS,
+        )

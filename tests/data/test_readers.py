@@ -7,7 +7,8 @@ import pytest
 import zstandard
 from pyarrow import parquet
 
-from hf_strategies.data.readers import Broken, read_file
+from hf_strategies.data.readers import read_file
+from hf_strategies.data.records import Broken
 from hf_strategies.errors import UserError
 
 TEXTS = ["first line\nsecond\x0bline \x85 \u2028 end", "na\u00efve \U0001f600", "x" * 200_000]

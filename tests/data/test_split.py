@@ -1,8 +1,9 @@
+import hashlib
 import math
 
 import pytest
 
-from hf_strategies.data.split import is_validation
+from hf_strategies.data.split import hold_out, is_validation
 from hf_strategies.errors import UserError
 
 TEXTS = [f"document {number}" for number in range(20_000)]
@@ -37,3 +38,22 @@ def test_none_and_all_are_exact():
 def test_a_share_out_of_range_is_refused():
     with pytest.raises(UserError, match=r"validation_share must lie in \[0, 1\], got 5"):
         is_validation("text", 5)
+
+
+def test_every_class_has_rows_on_both_sides_and_copies_stay_together():
+    first_held = sorted(
+        TEXTS[:400], key=lambda text: int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+    )
+    early, late = first_held[:20], first_held[-20:]
+    rare = late[:3]
+    contents = [*early, *rare, *rare, late[5]]
+    classes = ["common"] * 20 + ["rare"] * 6 + ["single"]
+    held = dict(zip(contents, hold_out(contents, 0.1, classes)))
+    assert [content for content in contents[:20] if not held[content]] == [
+        early[-1]
+    ]  # the last of them to be held out
+    assert [held[content] for content in rare] == [True, False, False]  # the first to be
+    assert not held[late[5]]  # there is only one of its class
+    assert hold_out(contents, 0.1, [None] * len(contents)) == [is_validation(text, 0.1) for text in contents]
+    assert not any(hold_out(contents, 0.0, classes))
+    assert all(hold_out(contents, 1.0, classes))

@@ -1,9 +1,17 @@
 import pytest
 import torch
-from transformers import BertConfig, LlamaConfig, T5Config
+from transformers import AutoModelForCausalLM, LlamaConfig
 
+from hf_strategies.adapters.factory import create_adapter
 from hf_strategies.errors import UserError
-from hf_strategies.models.factory import create_config, create_model, load_config, load_model, override_config
+from hf_strategies.models.factory import (
+    create_config,
+    create_model,
+    load_config,
+    load_model,
+    load_with_new_head,
+    override_config,
+)
 from hf_strategies.models.sizes import resolve_sizes
 
 TOKENS = {"bos_token_id": None, "eos_token_id": 0, "pad_token_id": 0}
@@ -26,6 +34,37 @@ def test_gpt2_has_the_sizes_that_were_asked_for_and_no_dropout():
     assert (config.n_embd, config.n_layer, config.n_head, config.n_inner, config.n_positions) == (32, 2, 2, 48, 16)
     assert config.resid_pdrop == config.embd_pdrop == config.attn_pdrop == 0.0
     assert create_model(config).num_parameters() > 0
+
+
+def test_bert_and_t5_have_no_dropout_until_it_is_asked_for():
+    bert, t5 = (config_of(name, num_attention_heads=2) for name in ("bert", "t5"))
+    assert bert.hidden_dropout_prob == bert.attention_probs_dropout_prob == t5.dropout_rate == 0.0
+    override_config(bert, {"hidden_dropout_prob": 0.1})
+    assert bert.hidden_dropout_prob == 0.1
+
+
+def test_a_fresh_t5_knows_about_as_much_as_its_vocabulary_says():
+    config = config_of("t5", num_attention_heads=2)
+    assert (config.is_gated_act, config.d_kv, config.num_decoder_layers, config.decoder_start_token_id) == (
+        True, 16, 2, 0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = create_model(config, head="seq2seq")
+    ids = torch.randint(1, 64, (8, 16))
+    # Logits of unit variance cost half a nat more than none: log 64 = 4.16; an unscaled head much more.
+    assert model(input_ids=ids, labels=ids).loss.item() == pytest.approx(4.16 + 0.5, abs=0.5)
+
+
+@pytest.mark.parametrize(("image_size", "patch_size"), [(8, 2), (28, 4), (32, 4), (224, 16)])
+def test_an_image_is_cut_into_about_8_by_8_patches_of_2_to_16_pixels(image_size, patch_size):
+    sizes, _ = resolve_sizes("vit", {"hidden_size": 32})
+    assert create_config("vit", image_size=image_size, num_channels=3, sizes=sizes).patch_size == patch_size
+
+
+def test_patches_that_do_not_fill_the_image_are_refused():
+    sizes, _ = resolve_sizes("vit", {"patch_size": 5})
+    with pytest.raises(UserError, match=r"image_size 32 is not divisible by patch_size 5; .*: 4 and 8"):
+        create_config("vit", image_size=32, num_channels=3, sizes=sizes)
 
 
 def test_tokens_of_the_tokenizer_reach_the_config():
@@ -80,6 +119,20 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
         load_config(str(tmp_path))
 
 
+def test_the_folder_of_an_adapter_is_no_model_and_says_what_is(tiny_lm, tmp_path):
+    tiny_lm.save_pretrained(tmp_path / "base")
+    adapted = create_adapter("lora", AutoModelForCausalLM.from_pretrained(tmp_path / "base"), task_type="CAUSAL_LM")
+    adapted.save_pretrained(tmp_path / "run")
+    said = (
+        f"model_name_or_path '{tmp_path}/run' holds an adapter on {tmp_path}/base and no model: name {tmp_path}/base"
+    )
+    with pytest.raises(UserError, match=f"^{said}$"):
+        load_config(str(tmp_path / "run"))
+    tiny_lm.save_pretrained(tmp_path / "run" / "merged")
+    with pytest.raises(UserError, match=f"{said} or {tmp_path}/run/merged, where it is merged$"):
+        load_config(str(tmp_path / "run"))
+
+
 def test_damaged_or_missing_weights_are_refused(tiny_lm, tmp_path):
     tiny_lm.save_pretrained(tmp_path)
     with pytest.raises(UserError, match="lacks 9 weights that its config asks for"):
@@ -90,8 +143,30 @@ def test_damaged_or_missing_weights_are_refused(tiny_lm, tmp_path):
         load(tmp_path)
 
 
-@pytest.mark.parametrize("config", [BertConfig(), T5Config()], ids=["encoder", "encoder-decoder"])
-def test_a_model_that_sees_the_whole_text_is_no_causal_one(config, tmp_path):
-    config.save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="needs a decoder"):
-        load_config(str(tmp_path))
+def save(folder, architecture, head):
+    torch.manual_seed(0)
+    model = create_model(config_of(architecture, num_attention_heads=2), head=head)
+    model.save_pretrained(folder)
+    return model
+
+
+def test_a_body_that_gets_a_new_head_keeps_its_weights_and_names_the_new_ones(tmp_path):
+    old = save(tmp_path, "bert", "masked")
+    config = load_config(str(tmp_path), head="sequence-classification")
+    config.num_labels = 3
+    model, new = load_with_new_head(str(tmp_path), config, head="sequence-classification")
+    assert new == ["bert.pooler.dense.bias", "bert.pooler.dense.weight", "classifier.bias", "classifier.weight"]
+    assert model.classifier.weight.shape == (3, 32)
+    body = old.bert.state_dict()
+    assert all(torch.equal(body[name], model.bert.state_dict()[name]) for name in body)
+
+
+def test_a_head_of_another_size_is_made_anew_where_that_is_wanted_alone(tmp_path):
+    model = save(tmp_path, "bert", "sequence-classification")
+    config = load_config(str(tmp_path), head="sequence-classification")
+    config.num_labels = 5
+    again, new = load_with_new_head(str(tmp_path), config, head="sequence-classification")
+    assert new == ["classifier.bias", "classifier.weight"]
+    assert torch.equal(again.bert.pooler.dense.weight, model.bert.pooler.dense.weight)
+    with pytest.raises(UserError, match="cannot be built"):
+        load_model(str(tmp_path), config, head="sequence-classification")

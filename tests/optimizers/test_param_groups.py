@@ -16,9 +16,9 @@ from transformers import (
 )
 
 from hf_strategies.errors import UserError
+from hf_strategies.module_tree.names import named_parameters
 from hf_strategies.optimizers.group_spec import parse_group_spec
 from hf_strategies.optimizers.param_groups import create_param_groups
-from hf_strategies.optimizers.rule_matching import named_parameters
 
 
 def llama(**overrides) -> LlamaForCausalLM:

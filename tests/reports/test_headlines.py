@@ -25,3 +25,9 @@ def test_the_scores_of_a_task_come_with_its_loss():
 
 def test_a_run_without_results_has_no_headlines():
     assert headlines({}) == []
+
+
+def test_pictures_have_no_tokens_and_their_speed_is_in_samples():
+    results = {"eval_loss": 0.1, "train_tokens_per_second": 0.0, "train_samples_per_second": 80.0}
+    assert headlines(results) == [("evaluation loss", "0.1"), ("samples per second", "80")]
+    assert headlines({**results, "train_tokens_per_second": 9.0})[1] == ("tokens per second", "9")

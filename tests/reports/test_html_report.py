@@ -74,7 +74,7 @@ def test_it_loads_nothing_and_runs_nothing(record):
     assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
     assert not {"src", "href", "srcset", "onclick"} & {name for name, _ in page.attributes}
     assert not re.search(r"https?:|@import|url\((?!#)", html)
-    assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in page.attributes
+    assert ("content", "default-src 'none'; img-src data:; style-src 'unsafe-inline'") in page.attributes
 
 
 def test_text_from_outside_stays_text(record, run_events):

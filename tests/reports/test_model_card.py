@@ -4,7 +4,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from hf_strategies.reports.model_card import model_card
-from hf_strategies.reports.run_record import RunRecord
+from hf_strategies.reports.run_record import AdapterBase, RunRecord
 
 
 def record(**more):
@@ -42,6 +42,46 @@ def test_the_usage_is_python_that_loads_this_model(tag, said, run_events):
     assert ("model('def f('" in code) is said
 
 
+def test_an_encoder_is_shown_with_a_gap_to_fill(run_events):
+    run_events[-2]["samples"][0]["prompt"] = "a [MASK] c"
+    ((_, _, code), *_) = code_blocks(model_card(record(pipeline_tag="fill-mask", events=run_events)))
+    assert code.endswith("model = pipeline('fill-mask', 'runs/pretrain-1')\nprint(model('a [MASK] c'))")
+    ((_, _, code), *_) = code_blocks(model_card(record(pipeline_tag="fill-mask")))
+    assert code.endswith("'runs/pretrain-1')")  # which mask it has, nobody knows
+
+
+def test_an_encoder_decoder_for_which_the_host_has_no_pipeline_is_shown_without_one(run_events):
+    ((_, _, code), *_) = code_blocks(model_card(record(pipeline_tag="text2text-generation", events=run_events)))
+    compile(code, "card", "exec")
+    assert "pipeline" not in code
+    assert "model = AutoModelForSeq2SeqLM.from_pretrained('runs/pretrain-1')" in code
+    assert "tokenizer('def f('" in code
+
+
+BASE = AdapterBase("org/base", "AutoModelForAny", {"id2label": {0: "a'b", 1: "c"}, "ignore_mismatched_sizes": True})
+
+
+@pytest.mark.parametrize(
+    ("tag", "loaded"),
+    [
+        ("text-classification", "pipeline('text-classification', {}, tokenizer='runs/pretrain-1')"),
+        ("image-classification", "pipeline('image-classification', {}, image_processor='runs/pretrain-1')"),
+        ("video-classification", "{}"),
+        ("text2text-generation", "{}"),
+    ],
+)
+def test_an_adapter_is_loaded_onto_its_base(tag, loaded):
+    card = model_card(record(pipeline_tag=tag, adapter_base=BASE))
+    assert ModelCard(card).data.library_name == "peft"
+    ((_, _, code), *_) = code_blocks(card)
+    compile(code, "card", "exec")
+    assert (
+        "base = AutoModelForAny.from_pretrained(\n    'org/base',\n    id2label={0: \"a'b\", 1: 'c'},\n"
+        "    ignore_mismatched_sizes=True,\n)\n"
+    ) in code
+    assert "model = " + loaded.format("PeftModel.from_pretrained(base, 'runs/pretrain-1')") in code.splitlines()
+
+
 def test_results_and_settings_stand_in_tables():
     card = model_card(record(
         results={"eval_loss": 2.6412},
@@ -62,3 +102,10 @@ def test_text_from_outside_breaks_neither_table_nor_fence():
 def test_the_picture_is_shown_where_there_was_something_to_draw(run_events):
     assert "![Loss](loss.png)" in model_card(record(events=run_events))
     assert "loss.png" not in model_card(record(results={"eval_loss": 2.0}))
+
+
+@pytest.mark.parametrize(("tag", "seen"), [("image-classification", True), ("text-classification", False)])
+def test_the_limits_are_those_of_what_it_was_shown(tag, seen):
+    limits = model_card(record(pipeline_tag=tag)).partition("## Limits")[2]
+    assert ("held-out pictures" in limits) is seen
+    assert ("held-out text" in limits) is not seen

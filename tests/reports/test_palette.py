@@ -29,7 +29,7 @@ def test_text_and_lines_can_be_read_on_their_ground(palette):
 
 
 def test_every_colour_of_the_page_has_a_light_and_a_dark_form():
-    used = set(re.findall(r"var\(--(\w+)\)", STYLESHEET)) - {"color"}
+    used = set(re.findall(r"var\(--(\w+)\)", STYLESHEET)) - {"color", "strength"}
     assert used
     assert used <= LIGHT.keys()
     assert LIGHT.keys() == DARK.keys()

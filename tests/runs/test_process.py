@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hf_strategies.arguments import parse_arguments
-from hf_strategies.arguments.schedule_checks import METRICS
+from hf_strategies.arguments.objective_checks import METRICS
 from hf_strategies.distributed.precision import automatic_precision
 from hf_strategies.errors import UserError
 from hf_strategies.runs.process import build_training_arguments, settle_machine
@@ -77,6 +77,12 @@ def test_what_the_user_sets_wins_over_what_scripts_assume(tmp_path):
 def test_every_metric_is_better_when_lower(tmp_path, metric):
     arguments = parse("--output_dir", str(tmp_path), "--metric_for_best_model", metric)
     assert build_training_arguments(arguments, max_seq_length=256).greater_is_better is False
+
+
+@pytest.mark.parametrize("written", ["none", "null"])
+def test_reporting_to_nobody_is_the_hosts_own_default(tmp_path, written):
+    arguments = parse("--output_dir", str(tmp_path), "--use_cpu", "--report_to", written)
+    assert build_training_arguments(arguments, max_seq_length=512).report_to == []
 
 
 def test_a_file_that_the_host_looks_for_in_vain_is_one_line(tmp_path):

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from scripts.finetune import main as finetune_main
 from scripts.pretrain import main
 
 TINY = {
@@ -70,6 +71,50 @@ def refuse(tmp_path, tiny, capsys):
     def run(*flags: str) -> str:
         with pytest.raises(SystemExit) as ended:
             main([tiny, "--output_dir", str(tmp_path / "refused"), *flags])
+        assert ended.value.code == 2
+        said = capsys.readouterr().err.strip()
+        assert "Traceback" not in said
+        return said
+
+    return run
+
+
+TUNED = {
+    "per_device_train_batch_size": 8,
+    "per_device_eval_batch_size": 32,
+    "max_seq_length": 48,
+    "num_train_epochs": 2,
+    "learning_rate": 1.0e-3,
+    "logging_steps": 1,
+    "validation_share": 0.25,
+    "bf16": False,
+    "num_completions": 1,
+    "max_new_tokens": 4,
+}
+
+
+@pytest.fixture
+def finetune(tmp_path):
+    """Run the script in this process on few rows; returns its results and its folder."""
+    quick = tmp_path / "quick.yaml"
+
+    def run(*flags: str, name: str = "out", **changes):
+        folder = tmp_path / name
+        settings = {key: value for key, value in {**TUNED, **changes}.items() if value is not None}
+        quick.write_text(yaml.safe_dump(settings))
+        results = finetune_main([str(quick), "--output_dir", str(folder), *flags])
+        return results, folder
+
+    return run
+
+
+@pytest.fixture
+def refuse_finetune(finetune, capsys):
+    """Run the script on something wrong; returns the lines it says before it exits with 2."""
+
+    def run(*flags: str, **options) -> str:
+        with pytest.raises(SystemExit) as ended:
+            finetune(*flags, **options)
         assert ended.value.code == 2
         said = capsys.readouterr().err.strip()
         assert "Traceback" not in said

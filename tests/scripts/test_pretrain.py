@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -197,23 +196,3 @@ def test_a_real_checkpoint_goes_on_learning_from_real_text(pretrain, real_data):
     before, *_, after = logged(folder, "eval_loss")
     assert after < before - 0.3
     assert len(AutoTokenizer.from_pretrained(folder)) == 512
-
-
-def test_a_hub_name_is_found_in_the_hub_clients_cache_without_a_network(pretrain, corpus, tiny, tmp_path):
-    _, folder = pretrain("--max_steps", "2")
-    repository = tmp_path / "hub" / "hub" / "models--someone--tiny"
-    revision = "0123456789abcdef0123456789abcdef01234567"
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text(revision)
-    shutil.copytree(folder, repository / "snapshots" / revision, ignore=shutil.ignore_patterns("checkpoint-*"))
-    command = [sys.executable, "scripts/pretrain.py", tiny, "--model_name_or_path", "someone/tiny", "--max_steps", "2"]
-    done = subprocess.run(
-        [*command, "--train_file", str(corpus), "--output_dir", str(tmp_path / "continued")],
-        cwd=ROOT,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "model     someone/tiny" in done.stdout
-    assert "base_model: someone/tiny" in (tmp_path / "continued" / "README.md").read_text()

@@ -67,7 +67,7 @@ def test_without_them_the_host_clips_by_norm(train):
     assert torch.cat([grad.flatten() for grad in clipped[0].values()]).norm() == pytest.approx(1e-2, rel=1e-3)
 
 
-@pytest.mark.parametrize("name", ["clip_grad_value", "adaptive_clipping", "sam_rho"])
+@pytest.mark.parametrize("name", ["clip_grad_value", "adaptive_clipping", "sam_rho", "fgm_epsilon"])
 def test_absurd_values_are_refused(name):
     for value in (0.0, -1.0, float("nan"), float("inf"), True, "1"):
         with pytest.raises(UserError, match=f"{name} must be a number above 0, got"):
@@ -89,6 +89,7 @@ def test_a_run_clips_in_one_way(tiny_lm, arguments):
         ({"adaptive_clipping": 0.01}, "FSDP1", "adaptive_clipping needs whole tensors"),
         ({"sam_rho": 0.05}, "DeepSpeed", "sam_rho needs whole weights on each rank, got DeepSpeed's shards"),
         ({"sam_rho": 0.05}, "FSDP2", "sam_rho needs whole weights on each rank, got FSDP2's shards"),
+        ({"fgm_epsilon": 1.0}, "DeepSpeed", "fgm_epsilon takes two backward passes"),
     ],
 )
 def test_what_sharding_makes_wrong_is_refused(options, sharding, complaint):
@@ -100,3 +101,4 @@ def test_what_sharding_leaves_right_is_accepted():
     GradientOptions(clip_grad_value=1.0).check_host(1.0, "FSDP1")
     GradientOptions(adaptive_clipping=0.01).check_host(0, "FSDP2")
     GradientOptions(sam_rho=0.05).check_host(0.5, None)
+    GradientOptions(fgm_epsilon=1.0).check_host(0.5, "FSDP2")

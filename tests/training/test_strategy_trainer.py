@@ -176,7 +176,7 @@ def test_resuming_loads_nothing_that_it_skips(build_lm, numbered_rows, arguments
 def test_a_checkpoint_says_where_it_stands(build_lm, numbered_rows, arguments, tmp_path):
     train(build_lm, numbered_rows, arguments(max_steps=4))
     stored = json.loads((tmp_path / "out" / "checkpoint-4" / "position.json").read_text())
-    feed = {"num_samples": 24, "data_seed": 42, "samples_per_update": 8}
+    feed = {"num_samples": 24, "data_seed": 42, "samples_per_update": 8, "balance": None}
     assert stored == {"epoch": 1, "samples_in_epoch": 8, "feed": feed, "stream": None}
 
 

@@ -19,11 +19,13 @@ class Feed:
         num_samples: Size of the data; None where it is streamed.
         data_seed: Seed of the order; None where the order is not ours.
         samples_per_update: Global batch: samples of all ranks in one optimizer update.
+        balance: How often the classes come, in words; None where that is left to the data.
     """
 
     num_samples: int | None
     data_seed: int | None
     samples_per_update: int
+    balance: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,12 @@ def updates_to(position: Position, feed: Feed) -> int:
             f"the checkpoint stands in an order of {then.num_samples} samples with data_seed {then.data_seed}, this "
             f"run has {feed.num_samples} with data_seed {feed.data_seed}: give it the same data and data_seed, or "
             "start a new pass over the data with ignore_data_skip"
+        )
+    if then.balance != feed.balance:
+        raise UserError(
+            f"the checkpoint stands in an order with {then.balance or 'no class balance'}, this run has "
+            f"{feed.balance or 'none'}: balance the classes alike, or start a new pass over the data with "
+            "ignore_data_skip"
         )
     updates, rest = divmod(position.samples_in_epoch, feed.samples_per_update)
     if rest:

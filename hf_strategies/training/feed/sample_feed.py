@@ -46,6 +46,11 @@ class PlacedOrder(Sampler[Place]):
         if hasattr(self.order, "set_epoch"):
             self.order.set_epoch(epoch)
 
+    @property
+    def repeats(self) -> bool:
+        """Whether a sample may come more than once in an epoch; torch's orders call that `replacement`."""
+        return getattr(self.order, "repeats", False) or getattr(self.order, "replacement", False)
+
     def __len__(self) -> int:
         return len(self.order)
 
@@ -115,7 +120,8 @@ class SampleFeed(Dataset):
 
     Python's, NumPy's and torch's global streams are seeded by (seed, epoch, position) for each sample and each call
     of the collator, and put back after: what they draw is the same with any number of workers, and after a resume. A
-    data set that loads whole batches (`__getitems__`) is seeded by the place of the first.
+    data set that loads whole batches (`__getitems__`) is seeded by the place of the first. One whose samples are
+    another in each epoch, without a global stream, has a `draw(index, epoch)`, which is then asked instead.
 
     A sample that raises an error, loaded or collated alone, is replaced by one that its place alone chooses.
 
@@ -123,14 +129,25 @@ class SampleFeed(Dataset):
         dataset: Maps an index to a sample.
         collator: Makes a batch of a list of samples.
         seed: Seed of the draws.
+        turns_per_epoch: Length of an epoch in whose order a sample may come more than once: `draw` is then told the
+            number of the turn in the run, in the place of the epoch. None where none does.
         draws: Anything is drawn at all; without it the streams are left alone, which saves some 20 microseconds per
             sample and 0.1 ms per batch.
     """
 
-    def __init__(self, dataset: Any, collator: Callable[[list], Any], seed: int, *, draws: bool = True) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        collator: Callable[[list], Any],
+        seed: int,
+        *,
+        turns_per_epoch: int | None = None,
+        draws: bool = True,
+    ) -> None:
         self.dataset = dataset
         self.collator = collator
         self.seed = seed
+        self.turns_per_epoch = turns_per_epoch
         self.draws = draws
 
     def __getattr__(self, name: str) -> Any:
@@ -169,14 +186,18 @@ class SampleFeed(Dataset):
         return FedBatch(batch, indices, broken) if isinstance(batch, Mapping) else batch
 
     def _load_all(self, places: list[Place]) -> list[Any]:
-        if hasattr(self.dataset, "__getitems__"):
+        if hasattr(self.dataset, "__getitems__") and not hasattr(self.dataset, "draw"):
             self._seed(places[0], "sample")
             return self.dataset.__getitems__([index for index, _, _ in places])
         return [self._load(place, place[0]) for place in places]
 
     def _load(self, place: Place, index: int) -> Any:
         self._seed(place, "sample")
-        return self.dataset[index]
+        if not hasattr(self.dataset, "draw"):
+            return self.dataset[index]
+        _, epoch, position = place
+        turn = epoch if self.turns_per_epoch is None else epoch * self.turns_per_epoch + position
+        return self.dataset.draw(index, turn)
 
     def _join(self, places: list[Place], samples: list[Any]) -> Any:
         self._seed(places[0], "batch")

@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from transformers import TrainerCallback, TrainerControl
 from transformers.trainer_callback import ExportableState
 
+from hf_strategies.callbacks.weight_averaging import WeightAveragingCallback
+from hf_strategies.distributed.sharding import local
 from hf_strategies.training.random_streams import RandomStreams
 
 HEALTHY_AFTER = 4  # good updates that prove a state: weights that are already lost show it within a few
@@ -39,16 +40,19 @@ class Live:
         self.model = model
         self.wrappers, self.optimizer = unwrap(optimizer)
         self.callbacks = [item for item in callbacks if keeps_state(item)]
+        self.averagings = [item for item in callbacks if isinstance(item, WeightAveragingCallback)]
         self.device = device
 
     def weights(self) -> Iterator[Tensor]:
-        """Yield what holds this rank's weights, in an order that stays."""
+        """Yield what holds this rank's weights, and their averages, in an order that stays."""
         for tensor in (*self.model.parameters(), *self.model.buffers()):
             # Of ZeRO-3's parameters a skipped step leaves only each rank's share; the next forward pass gathers them.
             yield tensor.ds_tensor.detach() if hasattr(tensor, "ds_tensor") else local(tensor)
         for name in ZERO_PARTITIONS:
             for wrapper in self.wrappers:
                 yield from (partition.detach() for partition in getattr(wrapper, name, ()))
+        for averaging in self.averagings:
+            yield from averaging.tensors()
 
     def num_bytes(self) -> int:
         """Bytes of weights and optimizer state on this rank."""
@@ -184,12 +188,6 @@ def unwrap(optimizer: Any) -> tuple[list[Any], Optimizer]:
         wrappers.append(optimizer)
         optimizer = optimizer.optimizer
     return wrappers, optimizer
-
-
-def local(tensor: Tensor) -> Tensor:
-    """Return this rank's part of a tensor, sharing its memory."""
-    tensor = tensor.detach()
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def keeps_state(callback: TrainerCallback) -> bool:

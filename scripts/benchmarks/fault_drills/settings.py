@@ -12,6 +12,7 @@ from typing import Any
 
 from hf_strategies.arguments.layers import find_recipe
 from hf_strategies.arguments.parse import all_settings
+from hf_strategies.arguments.tuning_topics import PRETRAIN
 
 from .outcomes import Outcome
 
@@ -66,7 +67,7 @@ def _flags(draw: random.Random) -> tuple[list[str], str]:
 
 def _write_mutant(draw: random.Random, path: Path) -> str:
     """Write the shipped recipe with something done to it, and say what."""
-    lines = find_recipe("pretrain").read_text(encoding="utf-8").splitlines()
+    lines = find_recipe("pretrain", PRETRAIN).read_text(encoding="utf-8").splitlines()
     settings = [number for number, line in enumerate(lines) if ":" in line and not line.startswith("#")]
     number = draw.choice(settings)
     name, _, value = lines[number].partition(":")

@@ -1,6 +1,7 @@
 """Pictures of the benchmarks, in the look of the reports."""
 
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,26 @@ def draw_losses(
     panel.minorticks_off()
     _dress(panel, "", xlabel, "evaluation loss")
     panel.xaxis.set_major_formatter(lambda value, _: format(value, ticks))
+    _save(figure, path)
+
+
+def draw_scores(scores: Mapping[str, Mapping[str, Sequence[float]]], path: Path, *, title: str) -> None:
+    """Draw every seed's score as a dot, a panel per task and a line per contender; a stroke stands at the mean.
+
+    Args:
+        scores: Task to contender to scores.
+        path: The picture.
+        title: Its words.
+    """
+    figure, (panels,) = _figure(1, len(scores), title)
+    for panel, (task, by_contender) in zip(panels, scores.items(), strict=True):
+        for place, values in enumerate(by_contender.values()):
+            panel.plot(values, [place] * len(values), "o", color=LIGHT[INKS["ours"]], alpha=0.6, markersize=6)
+            mean = statistics.fmean(values)
+            panel.plot([mean, mean], [place - 0.3, place + 0.3], color=LIGHT["ink"], linewidth=1.8)
+        panel.set_yticks(range(len(by_contender)), list(by_contender))
+        panel.invert_yaxis()
+        _dress(panel, task, "accuracy", "")
     _save(figure, path)
 
 

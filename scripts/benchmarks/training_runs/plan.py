@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from hf_strategies.reports import format_duration, format_table
 
 from .. import Findings
 from .measure import Laboratory, Measure, code_version, device_name, made_on
-from .rows import Row, RowFile
+from .rows import Finished, KeptRows, Row, RowFile
 from .trial import Trial, corpus_name, shape_of
 
 Found = TypeVar("Found")
@@ -122,7 +122,7 @@ class Progress:
         return row
 
 
-def describe_plan(trials: Mapping[str, Trial], costs: Mapping[str, float], rows: RowFile) -> str:
+def describe_plan(trials: Mapping[str, Trial], costs: Mapping[str, float], rows: KeptRows[Row]) -> str:
     """List the runs by contender, size and corpus with the minutes that they will take; searches may take others."""
     kinds: dict[tuple[str, str, str], list[str]] = {}
     for key, trial in trials.items():
@@ -147,7 +147,7 @@ def describe_plan(trials: Mapping[str, Trial], costs: Mapping[str, float], rows:
     return f"{format_table(table, headers)}\n\n{count} runs to make on {device_name()}, about {format_duration(total)}"
 
 
-def estimated_seconds(trial: Trial, rows: RowFile) -> float:
+def estimated_seconds(trial: Trial, rows: KeptRows[Row]) -> float:
     """Guess what a run takes: from rows of its size and batch, else from its FLOPs at a share of the peak."""
     arguments = trial.parse()
     batch = arguments.strategy.global_batch_size
@@ -184,10 +184,10 @@ def _peak_flops_per_second() -> float:
     return peak_rate(device, torch.bfloat16 if bf16 else torch.float32).flops_per_second
 
 
-def remarks_on(rows: list[Row]) -> list[str]:
-    """Say what about the rows a reader of the tables must know: older code, other versions."""
+def remarks_on(rows: Sequence[Finished], code: str | None = None) -> list[str]:
+    """Say what about the rows a reader of the tables must know: code older than `code`, other versions."""
     remarks = []
-    older = sum(row.code != code_version() for row in rows)
+    older = sum(row.code != (code or code_version()) for row in rows)
     if older:
         remarks.append(f"{older} of {len(rows)} runs are of older code; --fresh measures all of them again.")
     names = dict.fromkeys(name for row in rows for name in row.environment)

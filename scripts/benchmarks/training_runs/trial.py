@@ -69,7 +69,7 @@ class Trial:
             "num_completions": 0,
             **self.settings,
         }
-        return [word for name, value in settings.items() for word in (f"--{name}", _as_flag(value))]
+        return [word for name, value in settings.items() for word in (f"--{name}", as_flag(value))]
 
     def parse(self) -> Arguments:
         """Read the command line as the script will.
@@ -123,7 +123,7 @@ def key_of(settings: Mapping[str, Any], *, corpus: str, device: str) -> str:
     return digest([json.dumps(settings, sort_keys=True), corpus, device])[:16]
 
 
-def _as_flag(value: Any) -> str:
+def as_flag(value: Any) -> str:
     if isinstance(value, Mapping):
         return json.dumps(value)
     return "none" if value is None else str(value)

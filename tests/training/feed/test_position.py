@@ -32,6 +32,12 @@ def test_a_position_is_read_back_as_it_was_written(tmp_path):
     assert Position.load(tmp_path) is None
 
 
+def test_a_position_from_before_there_were_class_balances_has_none(tmp_path):
+    feed = '{"num_samples": 96, "data_seed": 42, "samples_per_update": 8}'
+    (tmp_path / "position.json").write_text(f'{{"epoch": 1, "samples_in_epoch": 48, "feed": {feed}}}')
+    assert Position.load(tmp_path) == HALFWAY
+
+
 @pytest.mark.parametrize("text", ["", '{"epoch": 1, "sam', "[]", '{"epoch": 1}', '{"epoch": 1, "feed": {}}', "\xff"])
 def test_a_damaged_position_is_refused_by_its_path(tmp_path, text):
     (tmp_path / "position.json").write_text(text, encoding="latin-1")
@@ -50,6 +56,7 @@ def test_the_same_samples_are_another_number_of_other_updates(samples_per_update
         ({"samples_per_update": 32}, "after 48 samples of epoch 1.* such as the checkpoint's 8, got 32"),
         ({"num_samples": 97}, "order of 96 samples with data_seed 42, this run has 97 "),
         ({"data_seed": 7}, "this run has 96 with data_seed 7"),
+        ({"balance": "classes in turn"}, "with no class balance, this run has classes in turn"),
     ],
 )
 def test_a_position_that_cannot_be_reached_is_refused(change, complaint):

@@ -6,6 +6,7 @@ import torch
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
+    RandomSampler,
     Sampler,
     SequentialSampler,
     WeightedRandomSampler,
@@ -15,6 +16,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from hf_strategies.errors import UserError
 from hf_strategies.randomness import draw_seed, generator
+from hf_strategies.training.feed.balanced_order import BalancedOrder, ClassBalance
 from hf_strategies.training.feed.global_streams import seed_streams
 from hf_strategies.training.feed.order import ShuffledOrder
 from hf_strategies.training.feed.sample_feed import REPLACEMENTS, BrokenSample, FedBatch, PlacedOrder, SampleFeed
@@ -198,6 +200,42 @@ def test_a_data_set_that_loads_batches_is_asked_for_batches():
     mended = batches(Columns(broken=[5]))
     assert asked == [4] * 10
     assert sum(len(batch.broken) for batch in mended) == 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_data_set_that_draws_by_epoch_is_asked_for_an_epochs_samples(workers):
+    class Epochs(Drawing):
+        def draw(self, index, epoch):
+            return {"index": self[index]["index"], "epoch": epoch}
+
+        def __getitems__(self, indices):  # the same in every epoch
+            return [{"index": index, "epoch": -1} for index in indices]
+
+    mended = batches(Epochs(broken=[5]), workers, epoch=3)
+    assert all((batch["epoch"] == 3).all() for batch in mended)
+    assert sum(len(batch.broken) for batch in mended) == 1
+    assert sum(len(batch["index"]) for batch in mended) == 40
+
+
+def test_a_sample_that_comes_twice_in_an_epoch_is_drawn_anew():
+    class Turns(Drawing):
+        def draw(self, index, epoch):
+            return {"index": index, "turn": epoch}
+
+    feed = SampleFeed(Turns(), default_collate, seed=7, turns_per_epoch=40)
+    batch = feed.collate([(3, 2, 0), (5, 2, 1), (3, 2, 39), (3, 3, 0)]).batch
+    assert batch["turn"].tolist() == [80, 81, 119, 120]
+
+
+def test_orders_say_whether_they_repeat():
+    balanced = BalancedOrder(ClassBalance([0, 0, 0, 1]), seed=0)
+    for order, repeats in (
+        (balanced, True),
+        (RandomSampler(range(4), replacement=True), True),
+        (RandomSampler(range(4)), False),
+        (ShuffledOrder(4, seed=0), False),
+    ):
+        assert PlacedOrder(order, seed=0).repeats is repeats
 
 
 def test_whoever_looks_into_the_loader_sees_the_collators_batch():

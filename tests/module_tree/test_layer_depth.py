@@ -28,15 +28,15 @@ from transformers import (
 )
 
 from hf_strategies.errors import UserError
-from hf_strategies.optimizers.layer_depth import layer_depths
-from hf_strategies.optimizers.rule_matching import named_parameters
+from hf_strategies.module_tree.layer_depth import layer_depths
+from hf_strategies.module_tree.names import named_parameters
 
 BERT_SIZES = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 32}
 LLAMA = LlamaConfig(**BERT_SIZES, num_hidden_layers=3, tie_word_embeddings=False)
 
 
 def depths_by_name(model: nn.Module) -> tuple[dict[str, int], int]:
-    depths, output = layer_depths(model)
+    depths, output = layer_depths(model, needed_by="layerwise_lr_decay", instead="give rates by rules")
     return {name: depths[param] for name, param in named_parameters(model).items()}, output
 
 
@@ -208,8 +208,8 @@ def test_adapters_stand_where_what_they_adapt_stands():
 
 
 def test_a_model_without_layers_is_refused():
-    with pytest.raises(UserError, match="layerwise_lr_decay finds no layers in Sequential"):
-        layer_depths(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)))
+    with pytest.raises(UserError, match=r"layerwise_lr_decay finds no layers in Sequential: .*; give rates by rules"):
+        depths_by_name(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)))
 
 
 def test_a_list_of_embeddings_is_no_stack_of_blocks():

@@ -1,7 +1,7 @@
 from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from hf_strategies.optimizers.embeddings import embedding_parameters, input_embeddings
+from hf_strategies.module_tree.embeddings import embedding_parameters, input_embeddings
 
 SIZES = {
     "vocab_size": 32,

@@ -1,4 +1,4 @@
-"""How deep in a model each parameter stands, found from the module tree."""
+"""The layers that a model repeats, found from the module tree."""
 
 import math
 from collections.abc import Iterator
@@ -8,49 +8,37 @@ from torch import nn
 
 from hf_strategies.distributed.zero import full_shape
 from hf_strategies.errors import UserError
-from hf_strategies.optimizers.embeddings import input_embeddings
+from hf_strategies.module_tree.embeddings import input_embeddings
+
+Block = tuple[nn.Module, ...]
 
 
-def layer_depths(model: nn.Module) -> tuple[dict[nn.Parameter, int], int]:
-    """Number a model's parameters from its input to its output.
+def find_blocks(model: nn.Module, *, needed_by: str, instead: str) -> list[Block]:
+    """Find the blocks of a model, from its input to its output.
 
-    A stack of blocks is an outermost `nn.ModuleList`. Embeddings (also those that a head shares) and what is
-    registered before the first block have depth 0, block `i` has `i + 1`, what comes after the last one has one more
-    than that. Several stacks count on, in the order they are registered: an encoder, then its decoder. What stands
-    between two blocks belongs to the one before it.
+    A stack of blocks is an outermost `nn.ModuleList`. Several stacks follow one another in the order they are
+    registered: an encoder, then its decoder.
 
     Args:
         model: The whole model, wrapped or not.
+        needed_by: The setting that asks, for the message where there is none.
+        instead: What its user may do then.
 
     Returns:
-        The depth of every parameter, and the depth of the output: blocks + 1.
+        For each block the modules that make it up: one, or several where they are spread over lists side by side.
 
     Raises:
         UserError: There is no stack.
     """
-    embeddings = input_embeddings(model)
-    blocks = list(_blocks(model, embeddings))
+    blocks = list(_blocks(model, input_embeddings(model)))
     if not blocks:
         raise UserError(
-            f"layerwise_lr_decay finds no layers in {type(model).__name__}: no nn.ModuleList holds any; give "
-            "rates by rules instead"
+            f"{needed_by} finds no layers in {type(model).__name__}: no nn.ModuleList holds any; {instead}"
         )
-    depths: dict[nn.Parameter, int] = {}
-    for depth, block in enumerate(blocks, start=1):
-        for module in block:
-            for param in module.parameters():
-                depths.setdefault(param, depth)
-    in_blocks, reached, top = set(depths), 0, len(blocks) + 1
-    for param in model.parameters():
-        if param in in_blocks:
-            reached = max(reached, depths[param])
-        else:
-            place = top if reached == len(blocks) else reached
-            depths[param] = 0 if param in embeddings else place
-    return depths, top
+    return blocks
 
 
-def _blocks(model: nn.Module, embeddings: set[nn.Parameter]) -> Iterator[tuple[nn.Module, ...]]:
+def _blocks(model: nn.Module, embeddings: set[nn.Parameter]) -> Iterator[Block]:
     """Yield the modules that make up each block."""
     for stack in _stacks(model, embeddings):
         stages = [layers for layers in map(_layers_of, stack[0]) if layers is not None]

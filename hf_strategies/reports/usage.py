@@ -1,0 +1,46 @@
+"""The code of a model card: how what was trained is loaded and asked."""
+
+from hf_strategies.reports.run_record import AdapterBase, RunRecord
+
+# What the host has no pipeline for, or one that needs what is not saved with clips; and its class.
+PIPELESS = {
+    "text2text-generation": "AutoModelForSeq2SeqLM",
+    "video-classification": "AutoModelForVideoClassification",
+}
+PROCESSORS = {"image-classification": "image_processor"}  # a pipeline's name for what images go through
+
+
+def usage(record: RunRecord) -> str:
+    """Write Python that loads a model and, where there is a sample to ask it about, asks."""
+    tag, base, place = record.pipeline_tag, record.adapter_base, record.location
+    prompt = record.samples[-1]["samples"][0]["prompt"] if record.samples else "Once upon a time"
+    classes = [base.loader] if base else [PIPELESS[tag]] if tag in PIPELESS else []
+    model = f"PeftModel.from_pretrained(base, {place!r})" if base else repr(place)
+    lines = [f"base = {_load(base)}"] if base else []
+    if tag not in PIPELESS:
+        classes.append("pipeline")
+        processor = f", {PROCESSORS.get(tag, 'tokenizer')}={place!r}" if base else ""
+        lines.append(f"model = pipeline({tag!r}, {model}{processor})")
+    else:
+        lines.append(f"model = {model if base else f'{classes[0]}.from_pretrained({model})'}")
+    if tag == "text-generation":
+        lines.append(f'print(model({prompt!r}, max_new_tokens=64)[0]["generated_text"])')
+    if tag == "fill-mask" and record.samples:
+        lines.append(f"print(model({prompt!r}))")
+    if tag == "text2text-generation":
+        classes.append("AutoTokenizer")
+        lines += [
+            f"tokenizer = AutoTokenizer.from_pretrained({place!r})",
+            f'written = model.generate(**tokenizer({prompt!r}, return_tensors="pt"), max_new_tokens=64)',
+            "print(tokenizer.decode(written[0]))",
+        ]
+    imports = [*(["from peft import PeftModel"] if base else []), f"from transformers import {', '.join(classes)}"]
+    return "\n".join([*imports, "", *lines])
+
+
+def _load(base: AdapterBase) -> str:
+    """Write how an adapter's base is loaded, what it must be told a line each."""
+    if not base.options:
+        return f"{base.loader}.from_pretrained({base.name!r})"
+    told = "".join(f"    {name}={value!r},\n" for name, value in base.options.items())
+    return f"{base.loader}.from_pretrained(\n    {base.name!r},\n{told})"

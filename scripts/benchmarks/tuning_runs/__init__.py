@@ -1,0 +1,1 @@
+"""How runs of fine-tuning are described, made and reported, part by part."""
