@@ -4,6 +4,7 @@ Paper: https://arxiv.org/abs/1711.05101. State: two buffers per parameter.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -103,20 +104,13 @@ def adamw_update_(
         weight_decay: Decoupled decay.
         fused: Whether to use the one-pass kernel.
     """
-    torch_adamw_(
-        list(params),
-        list(grads),
-        [state["exp_avg"] for state in states],
-        [state["exp_avg_sq"] for state in states],
-        [],
-        [state["step"] for state in states],
-        foreach=False,
-        fused=fused,
-        amsgrad=False,
-        beta1=betas[0],
-        beta2=betas[1],
-        lr=lr,
-        weight_decay=weight_decay,
-        eps=eps,
-        maximize=False,
-    )
+    means, squares, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
+    beta1, beta2 = betas
+    if fused:  # the kernel itself: what torch_adamw_ does around it takes half as long as a small matrix on a CPU
+        torch._foreach_add_(steps, 1)
+        update_ = partial(torch._fused_adamw_, params, grads, means, squares, [], steps)
+    else:
+        update_ = partial(
+            torch_adamw_, list(params), list(grads), means, squares, [], steps, foreach=False, fused=False
+        )
+    update_(lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps, amsgrad=False, maximize=False)

@@ -5,6 +5,7 @@ Sharding: of FSDP2's DTensors the norms are those of the whole tensor; flat shar
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,10 +17,8 @@ from hf_strategies.optimizers.alike import group_alike
 from hf_strategies.optimizers.hyperparameters import check_ranges
 from hf_strategies.optimizers.whole_tensors import expect_whole_tensors
 
-# Tensors are updated together, up to so many elements: on a CPU what stays in its cache for all passes over it,
-# elsewhere for 256 MB of scratch memory.
-MAX_BATCH_ELEMENTS = {"cpu": 2**18}
-MAX_BATCH_ELEMENTS_ELSEWHERE = 2**26
+# Tensors are updated together, up to so many elements: for 256 MB of scratch memory.
+MAX_BATCH_ELEMENTS = 2**26
 
 
 def lamb_update_(
@@ -48,14 +47,18 @@ def lamb_update_(
         fused: Whether to use torch's one-pass kernel.
     """
     # AdamW's kernel subtracts from what it is given: with a rate of 1 it leaves the whole direction, negated.
-    one_by_one = params[0].device.type == "cpu"  # where torch's functions over lists are slower than a loop
-    steps = [param.mul(-weight_decay) for param in params] if one_by_one else torch._foreach_mul(params, -weight_decay)
-    adamw_update_(steps, grads, states, lr=1.0, betas=betas, eps=eps, weight_decay=0.0, fused=fused)
-    ratios = trust_ratios(_norms(params), _norms(steps))
-    if one_by_one:
-        for param, step, ratio in zip(params, steps, ratios.tolist()):
-            param.add_(step, alpha=lr * ratio)
+    adam_ = partial(adamw_update_, lr=1.0, betas=betas, eps=eps, weight_decay=0.0, fused=fused)
+    if params[0].device.type == "cpu" and not isinstance(params[0], DTensor):
+        # One by one: a tensor stays in the cache for all passes over it, and numbers cost less than small tensors.
+        for param, grad, state in zip(params, grads, states):
+            step = param.mul(-weight_decay)
+            adam_([step], [grad], [state])
+            norm, step_norm = torch.linalg.vector_norm(param).item(), torch.linalg.vector_norm(step).item()
+            param.add_(step, alpha=lr * norm / step_norm if norm > 0 and step_norm > 0 else lr)
     else:
+        steps = torch._foreach_mul(params, -weight_decay)
+        adam_(steps, grads, states)
+        ratios = trust_ratios(_norms(params), _norms(steps))
         torch._foreach_mul_(steps, list(ratios.unbind()))  # on the device: a step waits for no number
         torch._foreach_add_(params, steps, alpha=lr)
 
@@ -78,8 +81,6 @@ def _norms(tensors: Sequence[Tensor]) -> Tensor:
         squares = _norms([tensor.to_local() for tensor in tensors]).square()
         placements = [Partial() if placement.is_shard() else Replicate() for placement in first.placements]
         return DTensor.from_local(squares, first.device_mesh, placements).full_tensor().sqrt()
-    if first.device.type == "cpu":
-        return torch.stack([torch.linalg.vector_norm(tensor) for tensor in tensors])
     return torch.stack(torch._foreach_norm(tensors))
 
 
@@ -133,12 +134,12 @@ class Lamb(Optimizer):
 def _batches(params: Sequence[Tensor]) -> Iterator[tuple[Callable[..., None], list[Tensor]]]:
     """Pair parameters with their update; those in a list are alike."""
     for tensors in group_alike(param for param in params if param.ndim >= 2):
-        room = limit = MAX_BATCH_ELEMENTS.get(tensors[0].device.type, MAX_BATCH_ELEMENTS_ELSEWHERE)
+        room = MAX_BATCH_ELEMENTS
         batch: list[Tensor] = []
         for tensor in tensors:
             if batch and tensor.numel() > room:
                 yield lamb_update_, batch
-                room, batch = limit, []
+                room, batch = MAX_BATCH_ELEMENTS, []
             room -= tensor.numel()
             batch.append(tensor)
         yield lamb_update_, batch

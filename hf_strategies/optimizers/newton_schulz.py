@@ -57,9 +57,9 @@ def orthogonalize_stacks(stacks: Sequence[Tensor]) -> list[Tensor]:
         alike[tuple(sorted(stack.shape[1:]))].append(place)
     results = list(stacks)
     for places in alike.values():
-        wide = torch.cat([_turned(stacks[place]) for place in places]).to(product_dtype(stacks[0]))
+        wide = _joined([_turned(stacks[place]).to(product_dtype(stacks[0])) for place in places])
         size = max(1, max_batch_elements(wide) // wide[0].numel())
-        done = torch.cat([orthogonalize(chunk) for chunk in wide.split(size)]).to(stacks[0].dtype)
+        done = _joined([orthogonalize(chunk) for chunk in wide.split(size)]).to(stacks[0].dtype)
         for place, update in zip(places, done.split([len(stacks[place]) for place in places])):
             results[place] = update if stacks[place].shape == update.shape else update.mT
     return results
@@ -68,6 +68,10 @@ def orthogonalize_stacks(stacks: Sequence[Tensor]) -> list[Tensor]:
 def max_batch_elements(tensor: Tensor) -> int:
     """Elements of a batch that is best on the tensor's device."""
     return MAX_BATCH_ELEMENTS.get(tensor.device.type, MAX_BATCH_ELEMENTS_ELSEWHERE)
+
+
+def _joined(stacks: Sequence[Tensor]) -> Tensor:
+    return torch.cat(stacks) if len(stacks) > 1 else stacks[0]  # a copy for nothing
 
 
 def _turned(stack: Tensor) -> Tensor:
