@@ -5,7 +5,7 @@ Nothing here imports torch: the size of an update is worked out before any libra
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hf_strategies.distributed.deepspeed_settings import asked_deepspeed
@@ -69,6 +69,15 @@ def asked_parallel_sizes(deepspeed_config: Mapping[str, Any] | None = None) -> P
         tensor=_of_deepspeed(settings, "tensor_parallel", "autotp_size") * _of_launcher("TP"),
         context=_of_launcher("CP") * _of_launcher("SP"),  # the host's two ways to split a sequence
     )
+
+
+def data_replicas(args: Any) -> int:
+    """Count the replicas that share the samples of a run.
+
+    Args:
+        args: The host's `TrainingArguments`, which know the processes that there are, asked for or not.
+    """
+    return replace(asked_parallel_sizes(asked_deepspeed(args.deepspeed)), world=args.world_size).data
 
 
 def _of_launcher(name: str) -> int:

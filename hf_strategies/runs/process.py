@@ -9,10 +9,11 @@ import torch
 from transformers import Seq2SeqTrainingArguments, TrainingArguments
 
 from hf_strategies.arguments import Arguments
+from hf_strategies.arguments.batch import asked_replicas
 from hf_strategies.arguments.merging import Value
 from hf_strategies.arguments.quantities import parse_batch_size, split_batch
 from hf_strategies.distributed.precision import automatic_precision
-from hf_strategies.distributed.ranks import available_cores, local_world_size, world_size
+from hf_strategies.distributed.ranks import available_cores, local_world_size
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.metrics import METRICS
 from hf_strategies.schedulers import SCHEDULERS
@@ -120,7 +121,7 @@ def build_training_arguments(
             parse_batch_size(arguments.strategy.global_batch_size),
             max_seq_length=max_seq_length,
             per_device=given.get("per_device_train_batch_size", TrainingArguments.per_device_train_batch_size),
-            world_size=world_size(),
+            replicas=asked_replicas(arguments.values),
             # A user who gives both means both; a recipe does not know the devices.
             shrink=len(sized) < 2 or any(given.from_recipe for given in sized),
         )

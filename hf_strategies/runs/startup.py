@@ -5,6 +5,9 @@ import math
 from transformers import PreTrainedModel, TrainingArguments
 
 from hf_strategies.arguments import Arguments
+from hf_strategies.distributed.parallel_sizes import data_replicas
+from hf_strategies.distributed.sharding import is_sharded
+from hf_strategies.distributed.zero import num_parameters
 from hf_strategies.reports import format_count, format_number
 from hf_strategies.schedulers import SCHEDULERS, RunScale, check_schedule
 
@@ -21,7 +24,9 @@ def describe_model(arguments: Arguments, model: PreTrainedModel) -> str:
     }
     shown = ", ".join(f"{name} {value}" for name, value in shape.items() if value is not None)
     attention = getattr(config, "_attn_implementation", None)
-    return f"{source}, {model.num_parameters():,} parameters ({shown}, {attention} attention)"
+    # The host's own count knows weights that are packed in 4 bits, and not those that ZeRO-3 has taken apart.
+    parameters = num_parameters(model) if is_sharded(model) else model.num_parameters()
+    return f"{source}, {parameters:,} parameters ({shown}, {attention} attention)"
 
 
 def describe_batch(args: TrainingArguments, block_size: int) -> str:
@@ -29,8 +34,8 @@ def describe_batch(args: TrainingArguments, block_size: int) -> str:
     sequences = _sequences_per_update(args)
     return (
         f"{sequences} sequences x {block_size} = {sequences * block_size:,} tokens per update "
-        f"({args.train_batch_size} per device x {args.world_size} devices x {args.gradient_accumulation_steps} "
-        "micro-batches)"
+        f"(micro-batch {args.train_batch_size} x accumulation {args.gradient_accumulation_steps} x "
+        f"{data_replicas(args)} replicas)"
     )
 
 
@@ -92,4 +97,4 @@ def describe_precision(arguments: Arguments, args: TrainingArguments, threads: i
 
 
 def _sequences_per_update(args: TrainingArguments) -> int:
-    return args.train_batch_size * args.world_size * args.gradient_accumulation_steps
+    return args.train_batch_size * data_replicas(args) * args.gradient_accumulation_steps

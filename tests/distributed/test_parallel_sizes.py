@@ -1,10 +1,11 @@
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 
 from hf_strategies.distributed.deepspeed_settings import asked_deepspeed
-from hf_strategies.distributed.parallel_sizes import ParallelSizes, asked_parallel_sizes
+from hf_strategies.distributed.parallel_sizes import ParallelSizes, asked_parallel_sizes, data_replicas
 from hf_strategies.errors import UserError
 
 
@@ -46,6 +47,12 @@ def test_stages_come_from_the_file_of_the_launcher_or_from_the_one_that_is_given
     assert asked_parallel_sizes().data == 2
     assert asked_parallel_sizes({"pipeline": {"stages": 2}}).data == 4
     assert asked_parallel_sizes({}).data == 8
+
+
+def test_replicas_are_counted_among_the_processes_that_there_are(launch):
+    launch(8, {"pipeline": {"stages": 4}})
+    assert data_replicas(SimpleNamespace(deepspeed=None, world_size=4)) == 1
+    assert data_replicas(SimpleNamespace(deepspeed={"pipeline": {"stages": 2}}, world_size=4)) == 2
 
 
 def test_a_file_that_the_launcher_does_not_use_asks_for_nothing(launch, monkeypatch):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hf_strategies.arguments import parse_arguments
+from hf_strategies.arguments.batch import asked_replicas, tokens_per_update
 from hf_strategies.arguments.objective_checks import METRICS
 from hf_strategies.distributed.precision import automatic_precision
 from hf_strategies.errors import UserError
@@ -63,6 +64,21 @@ def test_accumulation_follows_from_the_global_batch(tmp_path):
     )
     args = build_training_arguments(arguments, max_seq_length=128)
     assert args.gradient_accumulation_steps == 8  # 16 sequences of 128, 2 at a time
+
+
+def test_stages_of_one_model_share_its_samples(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    engine = tmp_path / "engine.json"
+    engine.write_text('{"pipeline": {"stages": 2}}')
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    monkeypatch.setenv("ACCELERATE_DEEPSPEED_CONFIG_FILE", str(engine))
+    given = parse("--global_batch_size", "16", "--per_device_train_batch_size", "2")
+    assert asked_replicas(given.values) == 2
+    assert tokens_per_update(given.values) == 16 * 256
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "false")
+    assert asked_replicas(given.values) == 4
+    free = parse("--global_batch_size", "null", "--gradient_accumulation_steps", "3")
+    assert tokens_per_update(free.values) == 4 * 8 * 3 * 256
 
 
 def test_what_the_user_sets_wins_over_what_scripts_assume(tmp_path):
