@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
+from transformers.integrations import is_deepspeed_zero3_enabled
+from transformers.modeling_utils import set_zero3_state
 
 from hf_strategies.errors import UserError, did_you_mean, first_line
 from hf_strategies.models.heads import HEADS, check_head
 from hf_strategies.models.shelf import ARCHITECTURES
+from hf_strategies.models.zero3_weights import create_partitioned
 
 INSTALL = {
     "flash_attention_2": "pip install flash-attn (needs an NVIDIA GPU)",
@@ -73,7 +77,7 @@ def override_config(config: PretrainedConfig, overrides: Mapping[str, Any]) -> N
 def create_model(
     config: PretrainedConfig, *, head: str = "causal", attn_implementation: str | None = None
 ) -> PreTrainedModel:
-    """Initialise a model from `config`, in float32, with the random state as it is.
+    """Initialise a model from `config`, in float32, with the random state as it is; on the meta device too.
 
     Args:
         config: Of the model.
@@ -83,8 +87,17 @@ def create_model(
     Raises:
         UserError: The config describes no model, or the attention implementation is not to be had here.
     """
+    build = partial(
+        HEADS[head].from_config, config, attn_implementation=attn_implementation, dtype=torch.float32
+    )
+    is_sketch = torch.get_default_device().type == "meta"
     try:
-        return HEADS[head].from_config(config, attn_implementation=attn_implementation, dtype=torch.float32)
+        if not is_deepspeed_zero3_enabled():
+            return build()
+        if not is_sketch:
+            return create_partitioned(build)
+        with set_zero3_state():
+            return build()
     except Exception as error:  # from a wrong activation to an attention that is not installed
         raise _cannot_build("the model", attn_implementation, error) from error
 

@@ -10,6 +10,7 @@ from transformers import AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTr
 from hf_strategies.arguments.merging import SIZES
 from hf_strategies.arguments.topics import ModelArguments
 from hf_strategies.checkpoints.trust import refuse_untrusted
+from hf_strategies.distributed.zero import full_shape
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.models import resolve_sizes
 from hf_strategies.models.factory import create_config, create_model, load_config, load_model
@@ -122,7 +123,7 @@ def build_model(
 
 def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
     """Raise a `UserError` if a tokenizer has tokens that a model has no embedding for."""
-    rows = model.get_input_embeddings().weight.shape[0]
+    rows = full_shape(model.get_input_embeddings().weight)[0]
     if len(tokenizer) > rows:
         raise UserError(
             f"the tokenizer has {len(tokenizer)} tokens, the embedding of {name} {rows} rows: take the checkpoint's "

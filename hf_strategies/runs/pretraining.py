@@ -11,6 +11,7 @@ from hf_strategies.arguments.resolved import FILE_NAME, identity_settings, write
 from hf_strategies.arguments.topics import trains
 from hf_strategies.data import PreparedText
 from hf_strategies.distributed.ranks import is_main_process
+from hf_strategies.distributed.zero import num_parameters
 from hf_strategies.reports import format_count
 from hf_strategies.runs import startup
 from hf_strategies.runs.cooldown import branch_cooldown
@@ -146,12 +147,12 @@ def finish(
             arguments,
             folder,
             script="scripts/pretrain.py",
-            title=f"{name}, {format_count(trainer.model.num_parameters())} parameters",
+            title=f"{name}, {format_count(num_parameters(trainer.model))} parameters",
             summary=f"{trainer.state.global_step:,} updates on {source_name(arguments)}.",
             data=data_facts(text),
             model={
                 "class": type(trainer.model).__name__,
-                "parameters": trainer.model.num_parameters(),
+                "parameters": num_parameters(trainer.model),
                 "tokens per block": text.validation.block_size,
                 "vocabulary": trainer.model.config.vocab_size,
             },
