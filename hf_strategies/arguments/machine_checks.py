@@ -1,0 +1,38 @@
+"""What a command line and the machine that it was launched on say against each other."""
+
+from collections.abc import Iterator
+
+from hf_strategies.arguments.batch import asked_replicas
+from hf_strategies.arguments.merging import Value
+from hf_strategies.distributed.asked_precision import SHORTENED, open_precisions
+from hf_strategies.distributed.deepspeed_settings import asked_deepspeed
+from hf_strategies.errors import UserError
+
+OURS = {
+    "optimizer": "optimizer, or optim",
+    "scheduler": "scheduler, or lr_scheduler_type",
+    "amp": "bf16, or fp16",
+}
+
+
+def machine_problems(values: dict[str, Value]) -> Iterator[str]:
+    """Yield one line per contradiction between the settings and the launcher or DeepSpeed's file."""
+    deepspeed = values.get("deepspeed")
+    try:
+        asked_replicas(values)
+        engine = asked_deepspeed(deepspeed.value if deepspeed else None)
+    except UserError as error:
+        yield str(error)
+        return
+    for block, setting in OURS.items():
+        if engine is not None and block in engine:
+            yield f"DeepSpeed's file has a block {block!r}, which would win in silence: remove it and set {setting}"
+    allowed = open_precisions(engine)
+    source = "the launcher fixes" if engine is None else "DeepSpeed's file leaves"
+    for name in SHORTENED:
+        given = values.get(name)
+        if given is None or given.value is None:
+            continue
+        asked = name if given.value else f"not {name}"
+        if (given.value and name not in allowed) or (not given.value and allowed == (name,)):
+            yield f"{given.where}: {asked} contradicts the machine: {source} {' or '.join(allowed)}"

@@ -1,0 +1,53 @@
+import json
+
+import pytest
+
+from hf_strategies.arguments import parse_arguments
+from hf_strategies.errors import UserError
+
+
+def problems(*argv: str, engine: dict | None = None) -> list[str]:
+    words = [] if engine is None else ["--deepspeed", json.dumps(engine)]
+    try:
+        parse_arguments([*argv, *words], description="A test.", default_recipe="pretrain")
+    except UserError as error:
+        return str(error).splitlines()
+    return []
+
+
+@pytest.mark.parametrize(
+    ("flags", "fixed", "problem"),
+    [
+        (["--fp16"], True, "--fp16: fp16 contradicts the machine: DeepSpeed's file leaves bf16"),
+        (["--bf16", "false"], True, "--bf16: not bf16 contradicts the machine: DeepSpeed's file leaves bf16"),
+        (["--bf16"], False, "--bf16: bf16 contradicts the machine: DeepSpeed's file leaves float32 or fp16"),
+    ],
+)
+def test_a_precision_that_the_engine_fixes_cannot_be_another(flags, fixed, problem):
+    assert problems(*flags, engine={"bf16": {"enabled": fixed}}) == [problem]
+
+
+def test_a_precision_that_the_launcher_fixes_cannot_be_another(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
+    assert problems() == problems("--fp16") == []
+    assert problems("--bf16") == ["--bf16: bf16 contradicts the machine: the launcher fixes fp16"]
+
+
+def test_a_precision_that_is_left_open_is_the_users(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    engine = {"bf16": {"enabled": "auto"}, "fp16": {"enabled": "auto"}}
+    for flags in (["--bf16"], ["--fp16"], ["--bf16", "false"], []):
+        assert problems(*flags) == problems(*flags, engine=engine) == []
+
+
+@pytest.mark.parametrize("block", ["optimizer", "scheduler", "amp"])
+def test_a_block_that_would_win_in_silence_is_refused(block):
+    (problem,) = problems(engine={block: {}})
+    assert problem.startswith(f"DeepSpeed's file has a block {block!r}, which would win in silence")
+
+
+def test_a_machine_that_does_not_fit_is_told_with_the_other_mistakes(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    found = problems("--optimizer", "muno", engine={"pipeline": {"stages": 2}})
+    assert len(found) == 2
+    assert found[1].startswith("3 processes do not divide into replicas of 2 (pipeline 2)")
