@@ -1,0 +1,56 @@
+"""How many processes have written a checkpoint, and how they had shared what they trained; read off its files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hf_strategies.checkpoints.zero_state import OPTIMIZER_FILE, engine_folder, load, stage_of
+
+RANDOM = "rng_state*.pth"  # of each process
+SHARDED = "pytorch_model_fsdp*"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Processes, and what each of them had.
+
+    Args:
+        engine: "DDP" (everything, also where there is but one process), "FSDP", "ZeRO-1", "ZeRO-2", "ZeRO-3", or
+            "DeepSpeed" (without ZeRO).
+        processes: Of the whole job.
+        stages: Of a pipeline.
+    """
+
+    engine: str
+    processes: int
+    stages: int = 1
+
+    def __str__(self) -> str:
+        if self.processes == 1 and self.engine == "DDP":
+            return "1 process"
+        pipeline = f" in {self.stages} stages" if self.stages > 1 else ""
+        return f"{self.processes} process{'es' * (self.processes > 1)} with {self.engine}{pipeline}"
+
+    def loads(self, there: "Layout") -> bool:
+        """Tell whether the host's loaders put a checkpoint of `there` into processes like these, as it is."""
+        if self.engine.startswith("ZeRO"):
+            return self == there
+        return (self.engine, self.stages) == (there.engine, there.stages)
+
+
+def layout_of(checkpoint: Path) -> Layout:
+    """Find out how the processes had shared what is in a checkpoint.
+
+    Raises:
+        UserError: A file that says so is damaged.
+    """
+    processes = max(len(list(checkpoint.glob(RANDOM))), 1)
+    if any(checkpoint.glob(SHARDED)):
+        return Layout("FSDP", processes)
+    folder = engine_folder(checkpoint)
+    if folder is None:
+        return Layout("DDP", processes)
+    parts = sorted(path for path in folder.iterdir() if OPTIMIZER_FILE.fullmatch(path.name))
+    if not parts:
+        return Layout("DeepSpeed", processes)
+    stages = {OPTIMIZER_FILE.fullmatch(path.name)[2] for path in parts}  # type: ignore[index]  # they all match
+    return Layout(f"ZeRO-{stage_of(load(parts[0])['optimizer_state_dict'])}", processes, len(stages))
