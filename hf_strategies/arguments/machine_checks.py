@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from hf_strategies.arguments.batch import asked_replicas
 from hf_strategies.arguments.merging import Value
 from hf_strategies.distributed.asked_precision import SHORTENED, open_precisions
 from hf_strategies.distributed.deepspeed_settings import asked_deepspeed
+from hf_strategies.distributed.machine import asked_machine
 from hf_strategies.errors import UserError
 
 OURS = {
@@ -19,8 +19,8 @@ def machine_problems(values: dict[str, Value]) -> Iterator[str]:
     """Yield one line per contradiction between the settings and the launcher or DeepSpeed's file."""
     deepspeed = values.get("deepspeed")
     try:
-        asked_replicas(values)
         engine = asked_deepspeed(deepspeed.value if deepspeed else None)
+        asked_machine(engine)
     except UserError as error:
         yield str(error)
         return

@@ -24,6 +24,7 @@ from hf_strategies.runs.augmenting import build_augmentation
 from hf_strategies.runs.costs import describe_costs
 from hf_strategies.runs.job import announce, check_same_data, push, run_in_folder, say, train
 from hf_strategies.runs.language_model import check_trusted
+from hf_strategies.runs.machine import announce_machine
 from hf_strategies.runs.output_folder import OutputFolder, write_results
 from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
 from hf_strategies.runs.rate_by_width import settle_rate
@@ -107,6 +108,7 @@ def run(
         arguments, args, tuned.model, task, job.processor, training, validation, objective=objective,
         saved=processor_of(task, job.processor, sides.train), folder=folder.path,
     )  # fmt: skip
+    announce_machine(trainer, block_size=None)
     for callback in sample_callbacks(arguments, task, sides.validation, job.processor, folder.path):
         trainer.add_callback(callback)
     trainer.checkpoint_facts = {"data": sides.identity, "settings": identity_settings(arguments)}

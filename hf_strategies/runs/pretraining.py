@@ -17,6 +17,7 @@ from hf_strategies.runs import startup
 from hf_strategies.runs.cooldown import branch_cooldown
 from hf_strategies.runs.job import announce, check_same_data, push, run_in_folder, say, train
 from hf_strategies.runs.language_model import build_model, check_trusted, resolve_block_size, unused_sizes
+from hf_strategies.runs.machine import announce_machine
 from hf_strategies.runs.output_folder import OutputFolder, check_named, write_results
 from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
 from hf_strategies.runs.results import closing_table, record_run, write_reports
@@ -93,6 +94,7 @@ def run(
     say("data      " + text.report.summary().replace("\n", "\n          "))
     say(f"model     {startup.describe_model(arguments, model)}")
     trainer = build_trainer(arguments, args, model, text, folder.path)
+    announce_machine(trainer, block_size=text.validation.block_size)
     trainer.checkpoint_facts = {"data": text.identity, "settings": identity_settings(asked)}
     trainer.changed_settings = folder.changed
     trainer.is_verified = folder.checkpoint != asked.strategy.cooldown_from  # opening its folder has read all of it
@@ -116,7 +118,6 @@ def announce_training(arguments: Arguments, args: TrainingArguments, text: Prepa
     """
     samples = None if arguments.data.streaming else len(text.train)
     block_size = text.validation.block_size
-    say(f"batch     {startup.describe_batch(args, block_size)}")
     say(f"plan      {startup.describe_length(args, samples=samples, block_size=block_size)}")
     startup.settle_schedule(arguments, args, startup.run_scale(args, samples=samples, block_size=block_size))
     say(f"strategy  {startup.describe_strategy(arguments, args)}")

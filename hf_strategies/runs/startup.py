@@ -29,11 +29,12 @@ def describe_model(arguments: Arguments, model: PreTrainedModel) -> str:
     return f"{source}, {parameters:,} parameters ({shown}, {attention} attention)"
 
 
-def describe_batch(args: TrainingArguments, block_size: int) -> str:
-    """Spell out the global batch: sequences and tokens, and the product it is."""
+def describe_batch(args: TrainingArguments, block_size: int | None) -> str:
+    """Spell out the global batch: sequences and tokens (where they have one length), and the product it is."""
     sequences = _sequences_per_update(args)
+    tokens = f" x {block_size} = {sequences * block_size:,} tokens" if block_size else ""
     return (
-        f"{sequences} sequences x {block_size} = {sequences * block_size:,} tokens per update "
+        f"{sequences} sequences{tokens} per update "
         f"(micro-batch {args.train_batch_size} x accumulation {args.gradient_accumulation_steps} x "
         f"{data_replicas(args)} replicas)"
     )
@@ -90,10 +91,15 @@ def describe_length(args: TrainingArguments, *, samples: int | None, block_size:
 
 def describe_precision(arguments: Arguments, args: TrainingArguments, threads: int | None) -> str:
     """Name device and precision, and who or what chose it."""
-    name = {"bf16": "bf16", "fp16": "fp16"}.get(str(args.mixed_precision), "float32")
+    name = precision_name(args)
     chosen = arguments.values.get("fp16" if name == "fp16" else "bf16")
     cores = f" on {threads} threads" if threads else ""
     return f"{args.device.type}{cores}, {name}{f' ({chosen.where})' if chosen else ''}"
+
+
+def precision_name(args: TrainingArguments) -> str:
+    """Name the precision that the model computes in."""
+    return {"no": "float32"}.get(args.mixed_precision, args.mixed_precision)
 
 
 def _sequences_per_update(args: TrainingArguments) -> int:

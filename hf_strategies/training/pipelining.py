@@ -57,9 +57,13 @@ class PipeliningMixin(Host):
             self._pipeline = Pipeline(self.model, place, settings, load=self._load_stage)
             self.accelerator.dataloader_config.dispatch_batches = False  # each process reads what is its own
 
+    @property
+    def num_stages(self) -> int:
+        """Stages that the model is spread over; 1 without a pipeline."""
+        return 1 if self._pipeline is None else self._pipeline.place.stages
+
     def get_tp_size(self) -> int:
-        stages = 1 if self._pipeline is None else self._pipeline.place.stages
-        return super().get_tp_size() * stages
+        return super().get_tp_size() * self.num_stages
 
     def _get_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
         loader = super()._get_dataloader(*args, **kwargs)

@@ -23,6 +23,7 @@ def test_the_batch_is_spelled_out(tmp_path):
     assert describe_batch(given, 256) == (
         "8 sequences x 256 = 2,048 tokens per update (micro-batch 4 x accumulation 2 x 1 replicas)"
     )
+    assert describe_batch(given, None) == "8 sequences per update (micro-batch 4 x accumulation 2 x 1 replicas)"
 
 
 def test_the_length_is_given_in_updates_tokens_and_epochs(tmp_path):
