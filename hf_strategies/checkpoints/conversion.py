@@ -21,7 +21,7 @@ from hf_strategies.checkpoints.zero_state import ZeroState, engine_folder
 from hf_strategies.errors import NoCheckpointError, UserError, first_line
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-PICKLED = ("pytorch_model*.bin", "adapter_model.bin")  # weights of older releases
+PICKLED = ("pytorch_model.bin", "pytorch_model-*.bin", "adapter_model.bin")  # weights of older releases
 # What is of the training, and not of the model.
 TRAINING = (
     *("optimizer*", "scheduler.pt", "scaler.pt", "rng_state*.pth", "trainer_state.json", "training_args.bin"),
@@ -41,7 +41,7 @@ def convert(source: Path, out: Path) -> str:
         out: The new folder.
 
     Raises:
-        UserError: `source` is no checkpoint, damaged, or not to be trusted; `out` is there already, or cannot be written.
+        UserError: `source` is no checkpoint, damaged, or not to be trusted; `out` is there, or cannot be written.
         NoCheckpointError: All of a run's checkpoints are damaged.
     """
     if out.exists() or out.is_symlink():
@@ -83,9 +83,9 @@ def _chosen(source: Path) -> Path:
 
 def _has_weights(folder: Path) -> bool:
     """Tell whether a folder has whole weights; what is saved under ZeRO-3 may be an empty file."""
-    return any(names_in(file) for file in weight_files(folder) if file.is_file()) or any(
-        any(folder.glob(pattern)) and not (folder / MODEL).is_dir() for pattern in PICKLED
-    )
+    if any(names_in(file) for file in weight_files(folder) if file.is_file()):
+        return True
+    return any(any(folder.glob(pattern)) for pattern in PICKLED)
 
 
 def _state_of(checkpoint: Path) -> TrainingState:

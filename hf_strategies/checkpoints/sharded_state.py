@@ -1,5 +1,6 @@
 """What `torch.distributed.checkpoint` has written for FSDP2: shards with an index, which any number of ranks reads."""
 
+import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -91,5 +92,7 @@ class Shards:
         wanted = {key: None}
         if isinstance(entry, TensorStorageMetadata):
             wanted[key] = torch.empty(entry.size, dtype=entry.properties.dtype)
-        dcp.load(wanted, storage_reader=self._reader, no_dist=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # so it is meant to be
+            dcp.load(wanted, storage_reader=self._reader, no_dist=True)
         return wanted[key]
