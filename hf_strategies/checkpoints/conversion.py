@@ -16,7 +16,7 @@ from hf_strategies.checkpoints.manifest import damages, read_manifest
 from hf_strategies.checkpoints.sharded_state import MODEL, ShardedState
 from hf_strategies.checkpoints.training_state import TrainingState
 from hf_strategies.checkpoints.trust import refuse_untrusted
-from hf_strategies.checkpoints.whole_state import ADAPTER, names_in, weight_files
+from hf_strategies.checkpoints.weight_files import ADAPTER, stored_weights
 from hf_strategies.checkpoints.zero_state import ZeroState, engine_folder
 from hf_strategies.errors import NoCheckpointError, UserError, first_line
 
@@ -83,9 +83,7 @@ def _chosen(source: Path) -> Path:
 
 def _has_weights(folder: Path) -> bool:
     """Tell whether a folder has whole weights; what is saved under ZeRO-3 may be an empty file."""
-    if any(names_in(file) for file in weight_files(folder) if file.is_file()):
-        return True
-    return any(any(folder.glob(pattern)) for pattern in PICKLED)
+    return bool(stored_weights(folder)) or any(any(folder.glob(pattern)) for pattern in PICKLED)
 
 
 def _state_of(checkpoint: Path) -> TrainingState:

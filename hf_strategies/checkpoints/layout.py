@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from hf_strategies.checkpoints.zero_state import OPTIMIZER_FILE, engine_folder, load, stage_of
+from hf_strategies.checkpoints.zero_state import engine_folder, load, optimizer_files, stage_of
 
 RANDOM = "rng_state*.pth"  # of each process
 SHARDED = "pytorch_model_fsdp*"
@@ -41,7 +41,7 @@ def layout_of(checkpoint: Path) -> Layout:
     """Find out how the processes had shared what is in a checkpoint.
 
     Raises:
-        UserError: A file that says so is damaged.
+        UserError: A file that says so is missing or damaged.
     """
     processes = max(len(list(checkpoint.glob(RANDOM))), 1)
     if any(checkpoint.glob(SHARDED)):
@@ -49,8 +49,7 @@ def layout_of(checkpoint: Path) -> Layout:
     folder = engine_folder(checkpoint)
     if folder is None:
         return Layout("DDP", processes)
-    parts = sorted(path for path in folder.iterdir() if OPTIMIZER_FILE.fullmatch(path.name))
-    if not parts:
+    stages = optimizer_files(folder)
+    if not stages:
         return Layout("DeepSpeed", processes)
-    stages = {OPTIMIZER_FILE.fullmatch(path.name)[2] for path in parts}  # type: ignore[index]  # they all match
-    return Layout(f"ZeRO-{stage_of(load(parts[0])['optimizer_state_dict'])}", processes, len(stages))
+    return Layout(f"ZeRO-{stage_of(load(stages[0][0])['optimizer_state_dict'])}", processes, len(stages))

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributed import checkpoint as dcp
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
-from hf_strategies.checkpoints.zero_state import bare
+from hf_strategies.checkpoints.weight_files import bare
 from hf_strategies.errors import UserError, first_line
 
 MODEL = "pytorch_model_fsdp_0"

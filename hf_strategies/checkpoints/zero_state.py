@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hf_strategies.checkpoints.weight_files import bare, read_weight, stored_weights
 from hf_strategies.errors import UserError, first_line
-from hf_strategies.module_tree.names import WRAPPERS
 
 LATEST = "latest"  # names the folder of the engine's newest files
 OPTIMIZER_FILE = re.compile(r"(?:bf16_|fp16_)?zero_pp_rank_(\d+)_mp_rank_(\d+)_optim_states\.pt")
@@ -42,12 +42,14 @@ class Piece:
     """A stretch of one parameter in a rank's flat tensor of one group (in ZeRO-3: of one subgroup).
 
     Args:
-        rank: Whose.
+        stage: Of a pipeline; 0 without one.
+        rank: Whose, of that stage.
         group: Which of its flat tensors.
         start: Of the stretch in it.
         numel: Elements of the stretch.
     """
 
+    stage: int
     rank: int
     group: int
     start: int
@@ -65,25 +67,33 @@ def engine_folder(checkpoint: Path) -> Path | None:
     return folders[-1] if folders else None
 
 
-def optimizer_files(folder: Path) -> list[Path]:
-    """List the files of ZeRO's ranks in an engine's folder, by rank; none where the engine ran without ZeRO.
+def optimizer_files(folder: Path) -> list[list[Path]]:
+    """List the files of ZeRO's ranks in an engine's folder, by stage of a pipeline and by rank.
+
+    Returns:
+        A list for each stage (one where there is no pipeline); none where the engine ran without ZeRO.
 
     Raises:
         UserError: A rank's is missing.
     """
-    found = {}
+    found: dict[int, dict[int, Path]] = {}
     for path in folder.iterdir():
         named = OPTIMIZER_FILE.fullmatch(path.name)
         if named is not None:
-            found[int(named[1])] = path
-    missing = sorted(set(range(max(found, default=-1) + 1)) - set(found))
+            found.setdefault(int(named[2]), {})[int(named[1])] = path
+    stages, ranks = range(max(found, default=-1) + 1), range(max(map(max, found.values()), default=-1) + 1)
+    missing = [(stage, rank) for stage in stages for rank in ranks if rank not in found.get(stage, {})]
     if missing:
-        raise UserError(f"{folder} lacks the part of process {missing[0]}: bring the files of all of them together")
-    return [found[rank] for rank in sorted(found)]
+        stage, rank = missing[0]
+        of_stage = f" of stage {stage}" if len(stages) > 1 else ""
+        raise UserError(
+            f"{folder} lacks the part of process {rank}{of_stage}: bring the files of all of them together"
+        )
+    return [[found[stage][rank] for rank in ranks] for stage in stages]
 
 
 class ZeroState:
-    """The state in a checkpoint of ZeRO-1, 2 or 3; a `TrainingState`.
+    """The state in a checkpoint of ZeRO-1, 2 or 3, also of the stages of a pipeline; a `TrainingState`.
 
     Args:
         checkpoint: Its folder.
@@ -94,31 +104,29 @@ class ZeroState:
 
     def __init__(self, checkpoint: Path) -> None:
         folder = engine_folder(checkpoint)
-        files = [] if folder is None else optimizer_files(folder)
-        if folder is None or not files:
+        stages = [] if folder is None else optimizer_files(folder)
+        if folder is None or not stages:
             raise UserError(f"{checkpoint} holds no state of ZeRO")
-        self._ranks = [load(file)["optimizer_state_dict"] for file in files]
-        self._models = [load(file) for file in sorted(folder.glob(MODEL_FILES), key=_rank_of)]
+        self._checkpoint = checkpoint
+        self._parts = [[load(file)["optimizer_state_dict"] for file in files] for files in stages]
+        self._models = [load(file) for file in sorted(folder.glob(MODEL_FILES), key=_order_of)]
         if not self._models:
             raise UserError(f"{folder} lacks the model's shapes (*_model_states.pt)")
-        first = self._ranks[0]
-        self.stage = stage_of(first)
-        is_whole = "fp32_flat_groups" not in first
-        self._flat = "single_partition_of_fp32_groups" if is_whole else "fp32_flat_groups"
-        self._kept = "base_optimizer_state" if is_whole else "optimizer_state_dict"
-        groups = first[self._kept]["param_groups"]
-        self.groups: list[dict[str, Any]] = [
-            {name: value for name, value in group.items() if name != "params"} for group in groups
-        ]
+        first = self._parts[0][0]
+        is_partitioned = "fp32_flat_groups" in first
+        self._flat = "fp32_flat_groups" if is_partitioned else "single_partition_of_fp32_groups"
+        self._kept = "optimizer_state_dict" if is_partitioned else "base_optimizer_state"
+        groups = {
+            group.get("name", number): {name: value for name, value in group.items() if name != "params"}
+            for part, *_ in reversed(self._parts)
+            for number, group in enumerate(part[self._kept]["param_groups"])
+        }
+        self.groups: list[dict[str, Any]] = list(groups.values())
         scaler = first.get("loss_scaler")
         self.loss_scale: float | None = getattr(scaler, "cur_scale", None) if first.get("dynamic_loss_scale") else None
-        shapes = [shape for group in self._models[0]["param_shapes"] for shape in group.items()]
+        shapes = [shape for model in self._models for group in model["param_shapes"] for shape in group.items()]
         self._shapes = {bare(name): shape for name, shape in shapes}
-        self._pieces = self._mapped_pieces() if is_whole else self._divided_pieces()
-
-    @property
-    def num_ranks(self) -> int:
-        return len(self._ranks)
+        self._pieces = self._divided_pieces() if is_partitioned else self._mapped_pieces()
 
     @cached_property
     def names(self) -> set[str]:
@@ -127,18 +135,19 @@ class ZeroState:
     def weight(self, name: str) -> Tensor:
         if name not in self._shapes:
             return self._untrained[name]
-        pieces = [self._ranks[piece.rank][self._flat][piece.group] for piece in self._pieces[name]]
-        return self._joined(name, pieces)
+        return self._joined(name, [self._flat_of(piece) for piece in self._pieces[name]])
 
     def kept(self, name: str) -> dict[str, Any]:
         pieces = self._pieces.get(name, [])
-        states = [self._ranks[piece.rank][self._kept]["state"].get(piece.group, {}) for piece in pieces]
+        states = [self._parts[piece.stage][piece.rank][self._kept]["state"].get(piece.group, {}) for piece in pieces]
         found = {}
         for key, value in (states[0] if states else {}).items():
-            length = self._ranks[pieces[0].rank][self._flat][pieces[0].group].numel()
-            is_flat = isinstance(value, Tensor) and value.ndim == 1 and value.numel() >= length
+            is_flat = isinstance(value, Tensor) and value.ndim == 1 and len(value) >= len(self._flat_of(pieces[0]))
             found[key] = self._joined(name, [state[key] for state in states]) if is_flat else value
         return found
+
+    def _flat_of(self, piece: Piece) -> Tensor:
+        return self._parts[piece.stage][piece.rank][self._flat][piece.group]
 
     def _joined(self, name: str, flats: list[Tensor]) -> Tensor:
         pieces = self._pieces[name]
@@ -147,24 +156,31 @@ class ZeroState:
         ).view(self._shapes[name])
 
     def _mapped_pieces(self) -> dict[str, list[Piece]]:
-        """Read where ZeRO-1 and 2 say that their pieces are; ranks hold a group's elements in their own order."""
+        """Read where ZeRO-1 and 2 say that their pieces are; ranks hold a group's elements in their own order.
+
+        What two stages hold alike, a tied embedding, is taken from the first.
+        """
         pieces: dict[str, list[Piece]] = {}
-        for rank, stored in enumerate(self._ranks):
-            for group, mapping in enumerate(stored["param_slice_mappings"]):
-                for name, place in mapping.items():
-                    pieces.setdefault(bare(name), []).append(Piece(rank, group, place.start, place.numel))
+        for stage, parts in enumerate(self._parts):
+            for rank, part in enumerate(parts):
+                for group, mapping in enumerate(part["param_slice_mappings"]):
+                    for name, place in mapping.items():
+                        there = pieces.setdefault(bare(name), [])
+                        if not there or there[0].stage == stage:
+                            there.append(Piece(stage, rank, group, place.start, place.numel))
         return pieces
 
     def _divided_pieces(self) -> dict[str, list[Piece]]:
         """Work out where ZeRO-3 has put its pieces: each parameter divided by the ranks, rounded up."""
         pieces: dict[str, list[Piece]] = {}
+        ranks = range(len(self._parts[0]))
         for group, shapes in enumerate(self._models[0]["param_shapes"]):
             start = 0
             for name, shape in shapes.items():
                 numel = torch.Size(shape).numel()
-                size = -(-numel // self.num_ranks)
-                held = [min(size, max(numel - rank * size, 0)) for rank in range(self.num_ranks)]
-                pieces[bare(name)] = [Piece(rank, group, start, count) for rank, count in enumerate(held)]
+                size = -(-numel // len(ranks))
+                held = [min(size, max(numel - rank * size, 0)) for rank in ranks]
+                pieces[bare(name)] = [Piece(0, rank, group, start, held[rank]) for rank in ranks]
                 start += size
         return pieces
 
@@ -172,7 +188,10 @@ class ZeroState:
     def _untrained(self) -> dict[str, Tensor]:
         """Frozen weights and buffers, which no optimizer holds."""
         model = self._models[0]
-        if self.stage < 3:
+        if model["module"] is None:  # of a pipeline, whose weights are in files of their own
+            stored = stored_weights(self._checkpoint)
+            return {name: read_weight(*place) for name, place in stored.items() if name not in self._shapes}
+        if self._flat != "fp32_flat_groups":
             return {bare(name): value for name, value in model["module"].items() if bare(name) not in self._shapes}
         found = {bare(name): model["module"][name] for name in model["buffer_names"]}
         for name, shape in (model["frozen_param_shapes"] or {}).items():
@@ -207,16 +226,11 @@ def stage_of(stored: dict[str, Any]) -> int:
     return int(getattr(stored.get("zero_stage"), "args", (1,))[0])
 
 
-def bare(name: str) -> str:
-    """Return a parameter's name in the bare model."""
-    return WRAPPERS.sub("", name)
-
-
 def _stand_in() -> type[_Stored]:
     """Return a class of its own for each name: torch keeps them by class."""
     return type("Stored", (_Stored,), {})
 
 
-def _rank_of(file: Path) -> int:
-    named = re.search(r"zero_pp_rank_(\d+)", file.name)
-    return int(named[1]) if named else 0
+def _order_of(file: Path) -> tuple[int, ...]:
+    """Return a model file's rank and stage, as far as it has them in its name."""
+    return tuple(map(int, re.findall(r"rank_(\d+)", file.name)))

@@ -75,6 +75,7 @@ class Pipeline:
         self.engine, *_ = deepspeed.initialize(model=module, optimizer=optimizer, config=dict(settings))
         if optimizer is not None:
             norm_over_stages(self.engine)
+            name_as_in(self._model, self.engine)
 
     def train(self, inputs: Sequence[Mapping[str, Any]]) -> Tensor:
         """Train on an update's micro-batches; return the sum of their losses, its mean over the replicas."""
@@ -117,6 +118,14 @@ def norm_over_stages(engine: Any) -> None:
         return square.sqrt()
 
     optimizer.scaled_global_norm = MethodType(norm, optimizer)
+
+
+def name_as_in(model: nn.Module, engine: Any) -> None:
+    """Let an engine save its state under the model's names, which are the same in any number of stages."""
+    names = {param: name for name, param in model.named_parameters()}
+    optimizer = engine.optimizer
+    engine.param_names = optimizer.param_names = {param: names[param] for param in engine.param_names}
+    optimizer._param_slice_mappings = optimizer._create_param_mapping()
 
 
 def resolved_settings(settings: Mapping[str, Any], *, micro_batch: int, accumulation: int, replicas: int) -> dict:

@@ -9,7 +9,7 @@ from torch import Tensor, distributed, nn
 from torch.optim import Optimizer
 
 from hf_strategies.checkpoints.training_state import TrainingState
-from hf_strategies.checkpoints.whole_state import names_of
+from hf_strategies.checkpoints.weight_files import names_of
 from hf_strategies.distributed.sharding import local, shard_like
 from hf_strategies.errors import UserError
 

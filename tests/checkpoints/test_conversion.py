@@ -87,7 +87,7 @@ def test_what_is_no_checkpoint_or_damaged_is_refused_in_a_line_and_leaves_nothin
         assert main(["convert", str(source), str(out)]) == 2
         assert capsys.readouterr().err == f"error: {source} is not a checkpoint: {said}\n"
     (checkpoint / "scheduler.pt").write_text("[]")
-    with pytest.raises(UserError, match="scheduler.pt: its content has changed since it was saved"):
+    with pytest.raises(UserError, match=r"scheduler\.pt: its content has changed since it was saved"):
         convert(checkpoint, out)
     with pytest.raises(NoCheckpointError, match="none of its 1 checkpoints is whole"):
         convert(tmp_path / "run", out)

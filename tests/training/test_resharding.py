@@ -54,14 +54,15 @@ def build_lm(seed):
     model.transformer.wpe.requires_grad_(False)
     return model
 
-def train(rank, processes, name, until, stage=None, resume=None, optimizer="adamw"):
+def train(rank, processes, name, until, stage=None, stages=1, resume=None, optimizer="adamw"):
     zero = stage and {
         "zero_optimization": {"stage": stage}, "gradient_clipping": "auto", "zero_allow_untested_optimizer": True,
         "train_micro_batch_size_per_gpu": "auto", "gradient_accumulation_steps": "auto",
+        **({"pipeline": {"stages": stages}} if stages > 1 else {}),
     }
     args = TrainingArguments(
         f"{folder}/{name}", max_steps=8, save_steps=2, logging_steps=1, weight_decay=0.1, use_cpu=True,
-        per_device_train_batch_size=4 // processes, gradient_accumulation_steps=2, report_to="none",
+        per_device_train_batch_size=4 * stages // processes, gradient_accumulation_steps=2, report_to="none",
         disable_tqdm=True, deepspeed=zero,
     )
     model, seen = build_lm(seed=0 if resume is None else 1), []
@@ -75,8 +76,9 @@ def train(rank, processes, name, until, stage=None, resume=None, optimizer="adam
     )
     trainer.train(resume_from_checkpoint=resume and f"{folder}/{resume}")
     losses = {row["step"]: row["loss"] for row in trainer.state.log_history if "loss" in row}
-    with open(f"{folder}/{name}/told-{rank}.json", "w") as file:
-        json.dump({"seen": seen, "losses": losses}, file)
+    if rank % (processes // stages) == rank:  # stages see the same samples
+        with open(f"{folder}/{name}/told-{rank}.json", "w") as file:
+            json.dump({"seen": seen, "losses": losses}, file)
 
 def start(rank, port, processes, **task):
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
@@ -143,6 +145,9 @@ def zero(replicas) -> tuple[Path, str]:
         link("zero1", 1, until=6, stage=1, resume="zero3/checkpoint-4"),
         link("plain", 2, until=8, resume="zero1/checkpoint-6"),
         link("back", 2, until=8, stage=3, resume="two/checkpoint-4"),
+        link("staged", 2, until=4, stage=1, stages=2),
+        link("joined", 1, until=8, resume="staged/checkpoint-4"),
+        link("split", 2, until=8, stage=1, stages=2, resume="zero1/checkpoint-6"),
     ]
     return folder, launch(folder, tasks)
 
@@ -207,6 +212,13 @@ def test_losses_go_on_where_they_were_with_another_engine(zero):
     assert losses(folder, "back") == pytest.approx(losses(folder, "straight"), rel=1e-5)
 
 
+def test_stages_of_a_pipeline_are_joined_and_split(zero):
+    folder, _ = zero
+    check_samples(folder, ("staged", "joined"))
+    assert losses(folder, "staged", "joined") == pytest.approx(losses(folder, "straight"), rel=1e-5)
+    assert losses(folder, "split") == pytest.approx(losses(folder, "straight"), rel=1e-5)
+
+
 def test_a_change_of_engine_is_told_once(zero):
     told = re.findall(r"(checkpoint-\d) is of (.*): (.*) go on with", zero[1])
     assert told == [
@@ -214,6 +226,8 @@ def test_a_change_of_engine_is_told_once(zero):
         ("checkpoint-4", "4 processes with ZeRO-3", "1 process with ZeRO-1"),
         ("checkpoint-6", "1 process with ZeRO-1", "2 processes with DDP"),
         ("checkpoint-4", "2 processes with DDP", "2 processes with ZeRO-3"),
+        ("checkpoint-4", "2 processes with ZeRO-1 in 2 stages", "1 process"),
+        ("checkpoint-6", "1 process with ZeRO-1", "2 processes with ZeRO-1 in 2 stages"),
     ]
 
 
