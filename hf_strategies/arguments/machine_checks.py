@@ -31,7 +31,7 @@ def machine_problems(values: dict[str, Value]) -> Iterator[str]:
     source = "the launcher fixes" if engine is None else "DeepSpeed's file leaves"
     for name in SHORTENED:
         given = values.get(name)
-        if given is None or given.value is None:
+        if given is None or given.value is None or given.from_recipe:  # a recipe does not know the machine
             continue
         asked = name if given.value else f"not {name}"
         if (given.value and name not in allowed) or (not given.value and allowed == (name,)):

@@ -4,6 +4,7 @@ import pytest
 
 from hf_strategies.arguments import parse_arguments
 from hf_strategies.errors import UserError
+from hf_strategies.runs.process import settle_machine
 
 
 def problems(*argv: str, engine: dict | None = None) -> list[str]:
@@ -31,6 +32,14 @@ def test_a_precision_that_the_launcher_fixes_cannot_be_another(monkeypatch):
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
     assert problems() == problems("--fp16") == []
     assert problems("--bf16") == ["--bf16: bf16 contradicts the machine: the launcher fixes fp16"]
+
+
+def test_a_recipes_own_precision_gives_way_to_the_machines(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    words = ["from_scratch", "--task", "image-classification", "--use_cpu"]
+    given = parse_arguments(words, description="", default_recipe="finetune", job="finetune")
+    assert given.training["bf16"] is False
+    assert settle_machine(given).training["bf16"] is True
 
 
 def test_a_precision_that_is_left_open_is_the_users(monkeypatch):
