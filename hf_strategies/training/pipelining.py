@@ -72,6 +72,8 @@ class PipeliningMixin(Host):
             for part in (loader.batch_sampler, loader.dataset):
                 if hasattr(part, "process_index"):  # what accelerate deals batches or samples out by
                     part.num_processes, part.process_index = place.replicas, place.replica
+                if place.replicas == 1 and hasattr(part, "even_batches"):
+                    part.even_batches = False  # as in a single process, where no last batch is filled up
         return loader
 
     def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:

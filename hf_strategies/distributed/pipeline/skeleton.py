@@ -10,13 +10,16 @@ that are replaced.
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 from transformers.modeling_outputs import MoeModelOutputWithPast
 
 from hf_strategies.distributed.pipeline.plan import PipelinePlan, base_of, causal_lm_of, has_weights
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 FIRST_ONLY = ("input_ids",)  # inputs that only the first stage's forward takes
 LAST_ONLY = ("labels", "shift_labels", "num_items_in_batch")
@@ -110,22 +113,11 @@ class Skeleton(nn.Module):
         return self.recorders[number].call
 
 
-class Tail(nn.Module):
-    """What follows the last block: called like the causal language model, with its hidden states as `inputs_embeds`.
-
-    Args:
-        model: The causal language model.
-        plan: Its plan.
-    """
-
-    def __init__(self, model: nn.Module, plan: PipelinePlan) -> None:
-        super().__init__()
-        inner = causal_lm_of(model)
-        after = [getattr(base_of(model), name) for name in plan.after]
-        self.head = replace_children(inner, {inner.base_model_prefix: HandedOn(after)})
-
-    def forward(self, **inputs: Any) -> Any:
-        return self.head(**{name: value for name, value in inputs.items() if name not in FIRST_ONLY})
+def tail_of(model: nn.Module, plan: PipelinePlan) -> PreTrainedModel:
+    """Return the causal language model without its blocks: called with their hidden states as `inputs_embeds`."""
+    inner = causal_lm_of(model)
+    after = [getattr(base_of(model), name) for name in plan.after]
+    return replace_children(inner, {inner.base_model_prefix: HandedOn(after)})
 
 
 @dataclass
@@ -153,7 +145,7 @@ class HandedOn(nn.Module):
         return HiddenStates(last_hidden_state=hidden)
 
 
-def replace_children(module: nn.Module, replaced: Mapping[str, nn.Module]) -> nn.Module:
+def replace_children(module: AnyModule, replaced: Mapping[str, nn.Module]) -> AnyModule:
     """Return a shallow copy of a module with other children in some places."""
     copied = copy.copy(module)
     copied.__dict__["_modules"] = {**module._modules, **replaced}

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from deepspeed.pipe import PipelineModule, TiedLayerSpec
 from torch import Tensor, nn
 
 from hf_strategies.distributed.pipeline.plan import PipelinePlan, base_of, causal_lm_of
-from hf_strategies.distributed.pipeline.skeleton import Skeleton, Tail
+from hf_strategies.distributed.pipeline.skeleton import Skeleton, tail_of
 
 # What travels between stages: hidden states, and the number of their micro-batch. All else each stage has read itself.
 Travelling = tuple[Tensor, Tensor]
@@ -83,7 +84,7 @@ class Block(nn.Module):
 class Last(nn.Module):
     """Holds what follows the blocks, which computes the loss of the hidden states that pass here."""
 
-    def __init__(self, tail: Tail) -> None:
+    def __init__(self, tail: nn.Module) -> None:
         super().__init__()
         self.tail = tail
 
@@ -147,10 +148,13 @@ class StagedModule(PipelineModule):
 
     def load_state_dir(self, load_dir: str, *args: Any, **kwargs: Any) -> None:
         self._load(Path(load_dir).parent)
-        self._synchronize_tied_weights()
+
+    @torch.no_grad()
+    def _synchronize_tied_weights(self) -> None:
+        super()._synchronize_tied_weights()
 
 
-def build_layers(model: nn.Module, plan: PipelinePlan, batches: MicroBatches) -> tuple[list[Any], Tail]:
+def build_layers(model: nn.Module, plan: PipelinePlan, batches: MicroBatches) -> tuple[list[Any], nn.Module]:
     """Make the layers of a whole pipeline.
 
     Args:
@@ -162,7 +166,7 @@ def build_layers(model: nn.Module, plan: PipelinePlan, batches: MicroBatches) ->
         Layers; one that holds the tied embedding stands at either end, where it is tied. And the tail, for the loss.
     """
     context = Context(Skeleton(model, plan, embeds=False), batches)
-    tail = Tail(model, plan)
+    tail = tail_of(model, plan)
     blocks = [Block(block, number, context) for number, block in enumerate(getattr(base_of(model), plan.blocks))]
     layers: list[Any] = [First(Skeleton(model, plan, embeds=True), batches), *blocks, Last(tail)]
     if is_tied(model):
