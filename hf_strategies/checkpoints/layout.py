@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from hf_strategies.checkpoints.zero_state import engine_folder, load, optimizer_files, stage_of
+from hf_strategies.checkpoints.manifest import read_manifest
+from hf_strategies.checkpoints.sharded_state import MODEL
+from hf_strategies.checkpoints.zero_state import engine_folder, load, parts_of, stage_of
 
 RANDOM = "rng_state*.pth"  # of each process
-SHARDED = "pytorch_model_fsdp*"
+FSDP = "pytorch_model_fsdp*"
+SHARDED_FSDP = "FSDP (sharded state)"
 
 
 @dataclass(frozen=True)
@@ -14,8 +17,8 @@ class Layout:
     """Processes, and what each of them had.
 
     Args:
-        engine: "DDP" (everything, also where there is but one process), "FSDP", "ZeRO-1", "ZeRO-2", "ZeRO-3", or
-            "DeepSpeed" (without ZeRO).
+        engine: "DDP" (everything, also where there is but one process), "FSDP" and `SHARDED_FSDP` by what is written,
+            "ZeRO-1", "ZeRO-2", "ZeRO-3", or "DeepSpeed" (without ZeRO).
         processes: Of the whole job.
         stages: Of a pipeline.
     """
@@ -41,15 +44,16 @@ def layout_of(checkpoint: Path) -> Layout:
     """Find out how the processes had shared what is in a checkpoint.
 
     Raises:
-        UserError: A file that says so is missing or damaged.
+        UserError: A file that says so is damaged.
     """
-    processes = max(len(list(checkpoint.glob(RANDOM))), 1)
-    if any(checkpoint.glob(SHARDED)):
-        return Layout("FSDP", processes)
+    processes = (read_manifest(checkpoint) or {}).get("world_size") or max(len(list(checkpoint.glob(RANDOM))), 1)
+    if any(checkpoint.glob(FSDP)):
+        return Layout(SHARDED_FSDP if (checkpoint / MODEL).is_dir() else "FSDP", processes)
     folder = engine_folder(checkpoint)
     if folder is None:
         return Layout("DDP", processes)
-    stages = optimizer_files(folder)
+    stages = parts_of(folder)
     if not stages:
         return Layout("DeepSpeed", processes)
-    return Layout(f"ZeRO-{stage_of(load(stages[0][0])['optimizer_state_dict'])}", processes, len(stages))
+    part = next(iter(stages[min(stages)].values()))
+    return Layout(f"ZeRO-{stage_of(load(part)['optimizer_state_dict'])}", processes, len(stages))

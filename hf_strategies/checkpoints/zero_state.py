@@ -67,21 +67,26 @@ def engine_folder(checkpoint: Path) -> Path | None:
     return folders[-1] if folders else None
 
 
-def optimizer_files(folder: Path) -> list[list[Path]]:
-    """List the files of ZeRO's ranks in an engine's folder, by stage of a pipeline and by rank.
-
-    Returns:
-        A list for each stage (one where there is no pipeline); none where the engine ran without ZeRO.
-
-    Raises:
-        UserError: A rank's is missing.
-    """
+def parts_of(folder: Path) -> dict[int, dict[int, Path]]:
+    """Find the files of ZeRO's ranks in an engine's folder, by stage of a pipeline (0 without one) and by rank."""
     found: dict[int, dict[int, Path]] = {}
     for path in folder.iterdir():
         named = OPTIMIZER_FILE.fullmatch(path.name)
         if named is not None:
             found.setdefault(int(named[2]), {})[int(named[1])] = path
-    stages, ranks = range(max(found, default=-1) + 1), range(max(map(max, found.values()), default=-1) + 1)
+    return found
+
+
+def _all_parts(folder: Path) -> list[list[Path]]:
+    """Return what `parts_of` finds, as lists by stage and rank.
+
+    Raises:
+        UserError: There is nothing, or a rank's is missing.
+    """
+    found = parts_of(folder)
+    if not found:
+        raise UserError(f"{folder} holds no state of ZeRO")
+    stages, ranks = range(max(found) + 1), range(max(map(max, found.values())) + 1)
     missing = [(stage, rank) for stage in stages for rank in ranks if rank not in found.get(stage, {})]
     if missing:
         stage, rank = missing[0]
@@ -104,11 +109,10 @@ class ZeroState:
 
     def __init__(self, checkpoint: Path) -> None:
         folder = engine_folder(checkpoint)
-        stages = [] if folder is None else optimizer_files(folder)
-        if folder is None or not stages:
+        if folder is None:
             raise UserError(f"{checkpoint} holds no state of ZeRO")
         self._checkpoint = checkpoint
-        self._parts = [[load(file)["optimizer_state_dict"] for file in files] for files in stages]
+        self._parts = [[load(file)["optimizer_state_dict"] for file in files] for files in _all_parts(folder)]
         self._models = [load(file) for file in sorted(folder.glob(MODEL_FILES), key=_order_of)]
         if not self._models:
             raise UserError(f"{folder} lacks the model's shapes (*_model_states.pt)")

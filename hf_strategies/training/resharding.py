@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.distributed.fsdp import FullyShardedDataParallel
 from transformers import set_seed
+from transformers.trainer_pt_utils import remove_dummy_checkpoint
+from transformers.utils import SAFE_WEIGHTS_NAME, WEIGHTS_NAME
 
-from hf_strategies.checkpoints.layout import Layout, layout_of
+from hf_strategies.checkpoints.layout import SHARDED_FSDP, Layout, layout_of
 from hf_strategies.checkpoints.resumable import read_state
-from hf_strategies.checkpoints.sharded_state import MODEL, ShardedState
+from hf_strategies.checkpoints.sharded_state import ShardedState
 from hf_strategies.checkpoints.training_state import TrainingState
 from hf_strategies.checkpoints.whole_state import WholeState
 from hf_strategies.checkpoints.zero_state import ZeroState
@@ -50,7 +53,8 @@ class ReshardingMixin(Host):
         if there != here and self.is_world_process_zero():
             drawn = "" if there.processes == here.processes else "; dropout draws anew"
             name = Path(resume_from_checkpoint).name
-            print(f"{name} is of {there}: {here} go on with its weights, optimizer and data{drawn}", flush=True)
+            said = "weights, optimizer and place in the data are taken over by"
+            print(f"{name} is of {there}: its {said} {here}{drawn}", flush=True)
         return prepared
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
@@ -78,6 +82,13 @@ class ReshardingMixin(Host):
         assert self.lr_scheduler is not None
         self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint, SCHEDULE), weights_only=True))
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        super().save_model(output_dir, _internal_call)
+        if self._writes_shards() and self.args.should_save:  # which the host leaves without config and tokenizer
+            folder = output_dir or self.args.output_dir
+            self._save(folder, state_dict={})
+            remove_dummy_checkpoint(True, folder, [WEIGHTS_NAME, SAFE_WEIGHTS_NAME])
+
     def _load_rng_state(self, checkpoint: str | None) -> None:
         if checkpoint is None or layout_of(Path(checkpoint)).processes == self.args.world_size:
             super()._load_rng_state(checkpoint)
@@ -88,11 +99,16 @@ class ReshardingMixin(Host):
 
     def _layout(self) -> Layout:
         """Return how the processes of this run share what they train."""
-        engine, stages = "FSDP" if self.is_fsdp_enabled else "DDP", 1
-        if self.is_deepspeed_enabled:
+        engine, stages = "DDP", 1
+        if self.is_fsdp_enabled:
+            engine = SHARDED_FSDP if self._writes_shards() else "FSDP"
+        elif self.is_deepspeed_enabled:
             stage = self.accelerator.state.deepspeed_plugin.zero_stage
             engine, stages = f"ZeRO-{stage}" if stage else "DeepSpeed", self._sizes().pipeline
         return Layout(engine, max(self.args.world_size, 1), stages)
+
+    def _writes_shards(self) -> bool:
+        return self.is_fsdp_enabled and "SHARDED" in str(self.accelerator.state.fsdp_plugin.state_dict_type)
 
     def _sizes(self) -> ParallelSizes:
         plugin = self.accelerator.state.deepspeed_plugin
@@ -105,7 +121,8 @@ class ReshardingMixin(Host):
         """Give weights, as far as they are not loaded before, and optimizer the state of a checkpoint."""
         state = self._state_of(checkpoint)
         if not self.is_deepspeed_enabled:
-            take_weights(self.model, state)
+            if self.is_fsdp_enabled:  # which the host loads once it is sharded
+                take_weights(self.model, state)
             take_optimizer(unwrapped(self.optimizer), self._names(), state)
             return
         engine = self.model_wrapped
@@ -117,15 +134,18 @@ class ReshardingMixin(Host):
     def _state_of(self, checkpoint: str) -> TrainingState:
         folder = Path(checkpoint)
         engine = layout_of(folder).engine
-        if "DeepSpeed" in (engine, self._layout().engine):
-            raise UserError(
-                f"{checkpoint} is of {layout_of(folder)}, this run of {self._layout()}: DeepSpeed without ZeRO "
-                "goes on only where it began; train with ZeRO-1 to change engines"
-            )
+        here = self._layout()
+        said = f"{checkpoint} is of {layout_of(folder)}, this run of {here}"
+        if "DeepSpeed" in (engine, here.engine):
+            raise UserError(f"{said}: DeepSpeed without ZeRO goes on only where it began; ZeRO-1 goes on anywhere")
+        if isinstance(self.model, FullyShardedDataParallel):
+            raise UserError(f"{said}: FSDP1 goes on only where it began; FSDP2 goes on anywhere")
         if engine.startswith("ZeRO"):
             return ZeroState(folder)
-        if (folder / MODEL).is_dir():
+        if engine == SHARDED_FSDP:
             return ShardedState(folder)
+        if here.stages > 1:
+            raise UserError(f"{said}: stages go on from ZeRO's checkpoints; train one update with ZeRO-1 in between")
         names = self._names()
         if self.is_deepspeed_enabled:
             groups = zero_groups(self.model_wrapped.optimizer)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import FullyShardedDataParallelPlugin
 from transformers import AutoModelForCausalLM
 
 from hf_strategies.checkpoints.conversion import convert
@@ -191,14 +192,12 @@ def test_losses_go_on_where_they_were_with_another_number_of_processes(replicas)
 
 
 def test_a_change_of_processes_is_told_once(replicas):
-    lines = [line for line in replicas[1].splitlines() if " go on with " in line]
+    taken = "its weights, optimizer and place in the data are taken over by"
+    lines = [line for line in replicas[1].splitlines() if taken in line]
     assert lines == [
-        "checkpoint-2 is of 1 process: 2 processes with DDP go on with its weights, optimizer and data; dropout draws "
-        "anew",
-        "checkpoint-4 is of 2 processes with DDP: 4 processes with DDP go on with its weights, optimizer and data; "
-        "dropout draws anew",
-        "checkpoint-6 is of 4 processes with DDP: 1 process go on with its weights, optimizer and data; dropout draws "
-        "anew",
+        f"checkpoint-2 is of 1 process: {taken} 2 processes with DDP; dropout draws anew",
+        f"checkpoint-4 is of 2 processes with DDP: {taken} 4 processes with DDP; dropout draws anew",
+        f"checkpoint-6 is of 4 processes with DDP: {taken} 1 process; dropout draws anew",
     ]
 
 
@@ -220,7 +219,7 @@ def test_stages_of_a_pipeline_are_joined_and_split(zero):
 
 
 def test_a_change_of_engine_is_told_once(zero):
-    told = re.findall(r"(checkpoint-\d) is of (.*): (.*) go on with", zero[1])
+    told = re.findall(r"(checkpoint-\d) is of (.*): its .* are taken over by (.*?)(?:;.*)?\n", zero[1])
     assert told == [
         ("checkpoint-2", "2 processes with ZeRO-2", "4 processes with ZeRO-3"),
         ("checkpoint-4", "4 processes with ZeRO-3", "1 process with ZeRO-1"),
@@ -262,3 +261,13 @@ def test_streams_of_other_processes_begin_anew_as_a_function_of_the_update(tiny_
         trainer._load_rng_state(str(tmp_path))
         draws.append(torch.rand(3).tolist())
     assert draws[0] == draws[1] != draws[2]
+
+
+def test_shards_of_fsdp_are_written_beside_the_model_s_config(tiny_lm, arguments, token_rows, tmp_path):
+    trainer = StrategyTrainer(tiny_lm, arguments(), train_dataset=token_rows)
+    plugin = FullyShardedDataParallelPlugin(fsdp_version=2, state_dict_type="SHARDED_STATE_DICT")
+    trainer.accelerator.state.fsdp_plugin, trainer.is_fsdp_enabled = plugin, True
+    trainer.save_model(tmp_path / "checkpoint-1")
+    names = {path.name for path in (tmp_path / "checkpoint-1").iterdir()}
+    assert names == {"config.json", "generation_config.json", "training_args.bin"}
+    assert json.loads((tmp_path / "checkpoint-1" / "config.json").read_text())["architectures"] == ["LlamaForCausalLM"]
