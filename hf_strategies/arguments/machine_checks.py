@@ -1,12 +1,14 @@
 """What a command line and the machine that it was launched on say against each other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from hf_strategies.arguments.merging import Value
 from hf_strategies.distributed.asked_precision import SHORTENED, open_precisions
 from hf_strategies.distributed.deepspeed_settings import asked_deepspeed
 from hf_strategies.distributed.machine import asked_machine
 from hf_strategies.errors import UserError
+from hf_strategies.optimizers import OPTIMIZERS
 
 OURS = {
     "optimizer": "optimizer, or optim",
@@ -27,6 +29,7 @@ def machine_problems(values: dict[str, Value]) -> Iterator[str]:
     for block, setting in OURS.items():
         if engine is not None and block in engine:
             yield f"DeepSpeed's file has a block {block!r}, which would win in silence: remove it and set {setting}"
+    yield from _cut_optimizer(values.get("optimizer"), (engine or {}).get("zero_optimization") or {})
     allowed = open_precisions(engine)
     source = "the launcher fixes" if engine is None else "DeepSpeed's file leaves"
     for name in SHORTENED:
@@ -36,3 +39,18 @@ def machine_problems(values: dict[str, Value]) -> Iterator[str]:
         asked = name if given.value else f"not {name}"
         if (given.value and name not in allowed) or (not given.value and allowed == (name,)):
             yield f"{given.where}: {asked} contradicts the machine: {source} {' or '.join(allowed)}"
+
+
+def _cut_optimizer(optimizer: Value | None, zero: Mapping[str, Any]) -> Iterator[str]:
+    """Refuse an optimizer of whole tensors where ZeRO cuts them into flat shares.
+
+    DeepSpeed has a Muon of its own, which is another one: its updates are of another size, and iterate otherwise. The
+    same settings would train another model there than on one device.
+    """
+    if optimizer is None or optimizer.value not in OPTIMIZERS or not zero.get("stage"):
+        return
+    if not OPTIMIZERS[optimizer.value].facts["elementwise"]:
+        yield (
+            f"{optimizer.where}: optimizer {optimizer.value} needs whole tensors, and ZeRO cuts them into flat shares: "
+            "use adamw, lion or schedule_free_adamw, or the machine ddp or fsdp2"
+        )

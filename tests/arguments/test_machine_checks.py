@@ -60,3 +60,25 @@ def test_a_machine_that_does_not_fit_is_told_with_the_other_mistakes(monkeypatch
     found = problems("--optimizer", "muno", engine={"pipeline": {"stages": 2}})
     assert len(found) == 2
     assert found[1].startswith("3 processes do not divide into replicas of 2 (pipeline 2)")
+
+
+@pytest.mark.parametrize("name", ["muon", "lamb"])
+@pytest.mark.parametrize("stage", [1, 3])
+def test_an_optimizer_of_whole_tensors_is_refused_before_zero_cuts_them(name, stage):
+    flags = ["--optimizer", name]
+    assert problems(*flags) == problems(*flags, engine={"zero_optimization": {"stage": 0}}) == []
+    assert problems(*flags, engine={"zero_optimization": {"stage": stage}}) == [
+        f"--optimizer: optimizer {name} needs whole tensors, and ZeRO cuts them into flat shares: use adamw, lion or "
+        "schedule_free_adamw, or the machine ddp or fsdp2"
+    ]
+
+
+@pytest.mark.parametrize("name", ["adamw", "lion", "schedule_free_adamw"])
+def test_an_optimizer_of_single_elements_trains_zeros_shares(name):
+    scheduler = ["--scheduler", "constant"] if name == "schedule_free_adamw" else []
+    assert problems("--optimizer", name, *scheduler, engine={"zero_optimization": {"stage": 2}}) == []
+
+
+def test_the_recipes_optimizer_is_refused_by_its_line():
+    (problem,) = problems(engine={"zero_optimization": {"stage": 2}})
+    assert problem.startswith("recipe pretrain:") and "optimizer muon needs whole tensors" in problem
