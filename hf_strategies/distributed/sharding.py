@@ -6,9 +6,9 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 
 def is_sharded(model: nn.Module) -> bool:
-    """Tell whether using `model` takes all ranks: ZeRO-3, FSDP or tensor parallelism has partitioned its weights."""
+    """Tell whether using `model` takes all ranks: they share its weights by ZeRO-3, FSDP, tensors or stages."""
     return isinstance(model, FullyShardedDataParallel) or any(
-        isinstance(param, DTensor) or hasattr(param, "ds_shape") for param in model.parameters()
+        isinstance(param, DTensor) or hasattr(param, "ds_shape") or param.is_meta for param in model.parameters()
     )
 
 

@@ -11,6 +11,8 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.modeling_utils import set_zero3_state
 
+from hf_strategies.distributed.pipeline.loading import load_own_stage
+from hf_strategies.distributed.pipeline.place import Place
 from hf_strategies.errors import UserError, did_you_mean, first_line
 from hf_strategies.models.heads import HEADS, check_head
 from hf_strategies.models.shelf import ARCHITECTURES
@@ -174,6 +176,7 @@ def load_with_new_head(
     trust_remote_code: bool = False,
     attn_implementation: str | None = None,
     quantization_config: Any = None,
+    place: Place | None = None,
 ) -> tuple[PreTrainedModel, list[str]]:
     """Load a model for a task, which may have been trained for another.
 
@@ -188,6 +191,7 @@ def load_with_new_head(
         trust_remote_code: Run code that comes with it.
         attn_implementation: None takes the model's own.
         quantization_config: How the host quantizes weights as it loads them; None not at all.
+        place: Of this process in a pipeline: the weights of other stages stay on the meta device. None loads all.
 
     Returns:
         The model, and the names of the weights that the checkpoint does not have, or has in another shape: they are
@@ -203,6 +207,7 @@ def load_with_new_head(
         revision=revision,
         trust_remote_code=trust_remote_code,
         attn_implementation=attn_implementation,
+        place=place,
         ignore_mismatched_sizes=True,
         **({} if quantization_config is None else {"quantization_config": quantization_config}),
     )
@@ -215,21 +220,29 @@ def _load(
     *,
     revision: str | None = None,
     attn_implementation: str | None = None,
+    place: Place | None = None,
     **options: Any,
 ) -> tuple[PreTrainedModel, list[str]]:
+    options |= {"dtype": torch.float32, "attn_implementation": attn_implementation}
+    source = {"revision": revision or "main"}
     try:
-        model, found = HEADS[head].from_pretrained(
-            name_or_path,
-            config=config,
-            dtype=torch.float32,
-            attn_implementation=attn_implementation,
-            revision=revision or "main",
-            output_loading_info=True,
-            **options,
+        loaded = None
+        if place is not None and not options.get("trust_remote_code"):
+            loaded = load_own_stage(_class_of(config, head), name_or_path, config, place, **source, **options)
+        model, found = loaded or HEADS[head].from_pretrained(
+            name_or_path, config=config, output_loading_info=True, **source, **options
         )
+    except UserError:
+        raise
     except Exception as error:
         raise _cannot_build(f"model_name_or_path {name_or_path!r}", attn_implementation, error) from error
     return model, sorted([*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])])
+
+
+def _class_of(config: PretrainedConfig, head: str) -> type[PreTrainedModel]:
+    """Return the class that a config's models with a head have."""
+    with torch.device("meta"):
+        return type(create_model(config, head=head))
 
 
 def _cannot_build(what: str, attn_implementation: str | None, error: Exception) -> UserError:

@@ -10,6 +10,7 @@ from transformers import AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTr
 from hf_strategies.arguments.merging import SIZES
 from hf_strategies.arguments.topics import ModelArguments
 from hf_strategies.checkpoints.trust import refuse_untrusted
+from hf_strategies.distributed.pipeline.place import Place
 from hf_strategies.distributed.zero import full_shape
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.models import resolve_sizes
@@ -84,6 +85,7 @@ def build_model(
     isolate_documents: bool,
     rows: int,
     objective: str = "causal",
+    place: Place | None = None,
 ) -> PreTrainedModel:
     """Make the model that the settings ask for, in float32.
 
@@ -94,6 +96,7 @@ def build_model(
         isolate_documents: Whether the documents of a row must not see each other.
         rows: Of a batch, at most.
         objective: What it is trained for.
+        place: Of this process in a pipeline, which reads no more of a checkpoint than its stage; None without one.
 
     Raises:
         UserError: Sizes that do not fit, a tokenizer larger than the embedding, an attention that is not there.
@@ -107,6 +110,7 @@ def build_model(
             revision=model.model_revision,
             trust_remote_code=model.trust_remote_code,
             attn_implementation=model.attn_implementation,
+            place=place,
         )
     else:
         assert model.architecture is not None  # parsing refuses settings that name neither

@@ -10,6 +10,8 @@ from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.resolved import FILE_NAME, identity_settings, write_resolved
 from hf_strategies.arguments.topics import trains
 from hf_strategies.data import PreparedText
+from hf_strategies.distributed.deepspeed_settings import asked_deepspeed
+from hf_strategies.distributed.pipeline.place import asked_place
 from hf_strategies.distributed.ranks import is_main_process
 from hf_strategies.distributed.zero import num_parameters
 from hf_strategies.reports import format_count
@@ -90,6 +92,7 @@ def run(
         isolate_documents=arguments.data.isolate_documents,
         rows=max(args.per_device_train_batch_size, args.per_device_eval_batch_size),
         objective=arguments.strategy.objective,
+        place=asked_place(asked_deepspeed(args.deepspeed), rank=args.process_index),
     )
     say("data      " + text.report.summary().replace("\n", "\n          "))
     say(f"model     {startup.describe_model(arguments, model)}")

@@ -26,6 +26,8 @@ from hf_strategies.adapters.reinitialization import reinitialize_head, reinitial
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.topics import ModelArguments
 from hf_strategies.arguments.tuning_topics import WeightArguments
+from hf_strategies.distributed.deepspeed_settings import asked_deepspeed
+from hf_strategies.distributed.pipeline.place import asked_place
 from hf_strategies.errors import UserError
 from hf_strategies.models import resolve_sizes
 from hf_strategies.models.factory import create_config, create_model, load_config, load_with_new_head
@@ -172,6 +174,8 @@ def build_tuned_model(
                 f"quantization {weights.quantization} freezes the checkpoint: name an adapter to train on it"
             )
         options["quantization_config"] = quantization_config(weights.quantization, _base_plan(args, config, task))
+    elif weights.adapter in (None, "lora") and not weights.reinitialize_blocks:  # which look at no weight as they start
+        options["place"] = asked_place(asked_deepspeed(args.deepspeed), rank=args.process_index)
     with no_loading_report():
         model, new = load_with_new_head(
             arguments.model.model_name_or_path,

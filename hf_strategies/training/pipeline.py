@@ -11,7 +11,7 @@ from torch import Tensor, distributed, nn
 from torch.optim import Optimizer
 
 from hf_strategies.distributed.pipeline.place import Place
-from hf_strategies.distributed.pipeline.plan import pipeline_plan, split_units, units_of
+from hf_strategies.distributed.pipeline.plan import own_units, pipeline_plan, split_units, units_of
 from hf_strategies.distributed.pipeline.weights import leave_to_other_stages, names_of_stages
 
 Loss = Callable[[nn.Module, Tensor, int], Tensor]
@@ -39,10 +39,9 @@ class Pipeline:
         self._options = settings.get("pipeline") or {}
         self._plan = pipeline_plan(model)
         units = units_of(model, self._plan)
-        self.cuts = split_units(units, place.stages, self._options.get("partition", "parameters"))
-        first, end = self.cuts[place.stage], self.cuts[place.stage + 1]
+        self.cuts = split_units(units, place.stages, place.partition)
         self.names = names_of_stages(model, units, self.cuts)
-        leave_to_other_stages(model, units[first:end])
+        leave_to_other_stages(model, own_units(model, self._plan, place))
 
     def start(self, settings: Mapping[str, Any], optimizer: Optimizer | None, *, loss: Loss) -> None:
         """Build the engine.

@@ -17,13 +17,13 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 from transformers.trainer import TRAINING_ARGS_NAME
 
-from hf_strategies.distributed.parallel_sizes import asked_parallel_sizes
-from hf_strategies.distributed.pipeline.place import Place
-from hf_strategies.distributed.pipeline.weights import is_here, load_stage, save_stages
+from hf_strategies.distributed.pipeline.place import asked_place
+from hf_strategies.distributed.pipeline.weights import is_here, save_stages
 from hf_strategies.errors import UserError
 from hf_strategies.training.host import Host
 from hf_strategies.training.pipeline import Pipeline, resolved_settings
 from hf_strategies.training.pipeline_checks import check_pipeline
+from hf_strategies.training.pipeline_weights import read_stage
 
 IGNORED = -100
 
@@ -50,10 +50,9 @@ class PipeliningMixin(Host):
         if not self.is_deepspeed_enabled:
             return
         settings = self.accelerator.state.deepspeed_plugin.deepspeed_config
-        sizes = asked_parallel_sizes(settings)
-        if sizes.pipeline > 1:
+        place = asked_place(settings, rank=self.args.process_index)
+        if place is not None:
             check_pipeline(self, settings)
-            place = Place.of(self.args.process_index, sizes)
             self._pipeline = Pipeline(self.model, place, settings, load=self._load_stage)
             self.accelerator.dataloader_config.dispatch_batches = False  # each process reads what is its own
 
@@ -224,4 +223,5 @@ class PipeliningMixin(Host):
 
     def _load_stage(self, folder: Path) -> None:
         assert self._pipeline is not None
-        load_stage(self.model, folder, self._pipeline.names[self._pipeline.place.stage])
+        place = self._pipeline.place
+        read_stage(self.model, folder, self._pipeline.names[place.stage], place)

@@ -1,8 +1,10 @@
 """Where a process stands in a pipeline."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from hf_strategies.distributed.parallel_sizes import ParallelSizes
+from hf_strategies.distributed.parallel_sizes import asked_parallel_sizes
 
 
 @dataclass(frozen=True)
@@ -13,15 +15,13 @@ class Place:
         rank: Of the process.
         stages: Number of stages.
         replicas: Number of pipelines that each see samples of their own.
+        partition: How a model is cut into the stages, as DeepSpeed's `pipeline.partition` says it.
     """
 
     rank: int
     stages: int
     replicas: int
-
-    @classmethod
-    def of(cls, rank: int, sizes: ParallelSizes) -> "Place":
-        return cls(rank, sizes.pipeline, sizes.data)
+    partition: str = "parameters"
 
     @property
     def stage(self) -> int:
@@ -31,10 +31,19 @@ class Place:
     def replica(self) -> int:
         return self.rank % self.replicas
 
-    @property
-    def is_first(self) -> bool:
-        return self.stage == 0
 
-    @property
-    def is_last(self) -> bool:
-        return self.stage == self.stages - 1
+def asked_place(settings: Mapping[str, Any] | None, *, rank: int) -> Place | None:
+    """Return where a process stands; None where no pipeline is asked for.
+
+    Args:
+        settings: DeepSpeed's; None where it is not asked for.
+        rank: Of the process.
+
+    Raises:
+        UserError: The processes do not divide.
+    """
+    sizes = asked_parallel_sizes(settings or {})
+    if settings is None or sizes.pipeline == 1:
+        return None
+    partition = (settings.get("pipeline") or {}).get("partition", Place.partition)
+    return Place(rank, sizes.pipeline, sizes.data, str(partition))

@@ -7,6 +7,7 @@ from itertools import pairwise
 from torch import nn
 from transformers import PreTrainedModel
 
+from hf_strategies.distributed.pipeline.place import Place
 from hf_strategies.errors import UserError
 
 # Models of the host whose configuration declares no plan, though they are as straight as those that do.
@@ -79,6 +80,13 @@ def units_of(model: nn.Module, plan: PipelinePlan) -> list[nn.ModuleList]:
     blocks = [nn.ModuleList([block]) for block in getattr(base, plan.blocks)]
     head = [child for name, child in inner.named_children() if name != inner.base_model_prefix]
     return [first, *blocks, nn.ModuleList([*(getattr(base, name) for name in plan.after), *head])]
+
+
+def own_units(model: nn.Module, plan: PipelinePlan, place: Place) -> list[nn.ModuleList]:
+    """List the units of a process' stage."""
+    units = units_of(model, plan)
+    cuts = split_units(units, place.stages, place.partition)
+    return units[cuts[place.stage] : cuts[place.stage + 1]]
 
 
 def split_units(units: list[nn.ModuleList], stages: int, method: str) -> list[int]:

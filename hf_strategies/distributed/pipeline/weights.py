@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, distributed, nn
 from transformers import PreTrainedModel
@@ -13,7 +12,6 @@ from transformers.core_model_loading import revert_weight_conversion
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from hf_strategies.distributed.pipeline.place import Place
-from hf_strategies.errors import UserError
 
 
 def leave_to_other_stages(model: nn.Module, own: Sequence[nn.Module]) -> None:
@@ -90,27 +88,6 @@ def save_stages(model: PreTrainedModel, folder: Path, place: Place, names: Seque
         model.config.save_pretrained(folder)
         if model.can_generate():
             model.generation_config.save_pretrained(folder)
-
-
-def load_stage(model: PreTrainedModel, folder: Path, names: Sequence[str]) -> None:
-    """Read a stage's weights from a folder in which all of them are, whatever files they are in.
-
-    Raises:
-        UserError: Some are not there, or have another shape.
-    """
-    state = model.state_dict()
-    index = folder / SAFE_WEIGHTS_INDEX_NAME
-    if index.is_file():
-        files = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-    else:
-        files = dict.fromkeys(names, SAFE_WEIGHTS_NAME)
-    for name in names:
-        if name not in files:
-            raise UserError(f"{folder} does not fit this model: it lacks {name}")
-    for file in sorted({files[name] for name in names}):
-        with safe_open(folder / file, "pt") as stored:
-            for name in (name for name in names if files[name] == file):
-                state[name].copy_(stored.get_tensor(name))
 
 
 def _save_adapter(model: PreTrainedModel, folder: Path, place: Place, own: dict[str, Tensor]) -> None:
