@@ -50,7 +50,5 @@ def _cut_optimizer(optimizer: Value | None, zero: Mapping[str, Any]) -> Iterator
     if optimizer is None or optimizer.value not in OPTIMIZERS or not zero.get("stage"):
         return
     if not OPTIMIZERS[optimizer.value].facts["elementwise"]:
-        yield (
-            f"{optimizer.where}: optimizer {optimizer.value} needs whole tensors, and ZeRO cuts them into flat shares: "
-            "use adamw, lion or schedule_free_adamw, or the machine ddp or fsdp2"
-        )
+        said = f"optimizer {optimizer.value} needs whole tensors, and ZeRO cuts them into flat shares"
+        yield f"{optimizer.where}: {said}: use adamw, lion or schedule_free_adamw, or the machine ddp or fsdp2"

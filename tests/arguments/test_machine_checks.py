@@ -81,4 +81,5 @@ def test_an_optimizer_of_single_elements_trains_zeros_shares(name):
 
 def test_the_recipes_optimizer_is_refused_by_its_line():
     (problem,) = problems(engine={"zero_optimization": {"stage": 2}})
-    assert problem.startswith("recipe pretrain:") and "optimizer muon needs whole tensors" in problem
+    assert problem.startswith("recipe pretrain:")
+    assert "optimizer muon needs whole tensors" in problem
