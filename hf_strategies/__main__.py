@@ -1,10 +1,11 @@
-"""Look at the shelves, and make a plain model of a checkpoint.
+"""Look at the shelves, make a plain model of a checkpoint, and write out what a clone has beside the package.
 
 python -m hf_strategies list                     every shelf
 python -m hf_strategies list optimizers          one of them
 python -m hf_strategies show muon                one strategy
 python -m hf_strategies show pretrain            one recipe
 python -m hf_strategies convert CHECKPOINT OUT   a folder for from_pretrained, from any checkpoint or run
+python -m hf_strategies configs OUT              scripts/, accelerate_configs/, ds_configs/: for those without a clone
 """
 
 import inspect
@@ -25,6 +26,7 @@ from hf_strategies.metrics import METRICS
 from hf_strategies.models import ARCHITECTURES
 from hf_strategies.objectives import OBJECTIVES
 from hf_strategies.optimizers import OPTIMIZERS
+from hf_strategies.planning.shipped_files import write_configs
 from hf_strategies.registry import Entry, Registry
 from hf_strategies.reports.terminal import format_table, format_value
 from hf_strategies.schedulers import SCHEDULERS
@@ -118,6 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print("\n".join(show(words[1])))
         elif words[:1] == ["convert"] and len(words) == 3:
             print(_convert(Path(words[1]), Path(words[2])))
+        elif words[:1] == ["configs"] and len(words) == 2:
+            print(write_configs(Path(words[1])))
         else:
             print(__doc__)
             return 0 if words in ([], ["--help"], ["-h"]) else 2
