@@ -49,8 +49,8 @@ def shipped_files() -> dict[str, Path]:
         paths = [path for folder in FOLDERS for path in sorted((clone / folder).iterdir()) if path.is_file()]
         return {str(path.relative_to(clone)): path for path in paths if path.name != "benchmark.py"}
     for installation in metadata.distributions(name="hf_strategies"):
-        paths = {file.as_posix().partition(f"{INSTALLED}/")[2]: file for file in installation.files or ()}
-        files = {name: Path(str(file.locate())) for name, file in paths.items() if name and file.suffix != ".pyc"}
+        named = {file.as_posix().partition(f"{INSTALLED}/")[2]: file for file in installation.files or ()}
+        files = {name: Path(str(file.locate())) for name, file in named.items() if name and file.suffix != ".pyc"}
         if files:
             return files
     raise UserError(f"this installation of hf_strategies has no {INSTALLED}: install it from a wheel, or take a clone")
