@@ -4,15 +4,16 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import big_modeling
+from accelerate.hooks import remove_hook_from_module
 from safetensors import safe_open
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
 
 from hf_strategies.distributed.pipeline.place import Place
@@ -63,7 +64,14 @@ def load_own_stage(
         model, found = made.from_pretrained(
             None, config=config, state_dict=state, device_map=devices, output_loading_info=True, **options
         )
+    model.name_or_path = model.config.name_or_path = name_or_path
+    if model.can_generate():
+        with suppress(OSError):  # most checkpoints have none
+            model.generation_config = GenerationConfig.from_pretrained(name_or_path, revision=revision)
     del model.hf_device_map  # it is no model that is spread over devices of this process
+    remove_hook_from_module(model, recurse=True)
+    for module in model.modules():
+        module.__dict__.pop("forward", None)  # which the hooks had wrapped, and put back as an attribute
     return model, found
 
 

@@ -149,4 +149,5 @@ def replace_children(module: AnyModule, replaced: Mapping[str, nn.Module]) -> An
     """Return a shallow copy of a module with other children in some places."""
     copied = copy.copy(module)
     copied.__dict__["_modules"] = {**module._modules, **replaced}
+    copied.__dict__.pop("forward", None)  # of the original, if somebody has wrapped it there
     return copied

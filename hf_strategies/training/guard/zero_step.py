@@ -100,8 +100,6 @@ class PipelineStep(ZeroStep):
         return engine.total_loss.detach() * engine.num_stages / engine.gradient_accumulation_steps()
 
 
-def watch(
-    engine: Any, is_bad: Callable[[Tensor, Tensor, Callable[[], float] | None], bool]
-) -> ZeroStep:
+def watch(engine: Any, is_bad: Callable[[Tensor, Tensor, Callable[[], float] | None], bool]) -> ZeroStep:
     """Ask before each step of an engine, whichever it is."""
     return (PipelineStep if hasattr(engine, "num_stages") else ZeroStep)(engine, is_bad)
