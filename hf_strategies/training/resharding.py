@@ -9,6 +9,7 @@ from transformers import set_seed
 from transformers.trainer_pt_utils import remove_dummy_checkpoint
 from transformers.utils import SAFE_WEIGHTS_NAME, WEIGHTS_NAME
 
+from hf_strategies.callbacks.averages_file import holds_averages
 from hf_strategies.checkpoints.layout import SHARDED_FSDP, Layout, layout_of
 from hf_strategies.checkpoints.resumable import read_state
 from hf_strategies.checkpoints.sharded_state import ShardedState
@@ -35,7 +36,8 @@ class ReshardingMixin(Host):
     number of processes is another. What is drawn for a sample never depends on processes.
 
     Raises:
-        UserError: While training begins: what the checkpoint has fits no other processes, or not this model.
+        UserError: While training begins: what the checkpoint has fits no other processes (FSDP1, DeepSpeed without
+            ZeRO or on NVMe, an average of weights, one of an optimizer's own shapes), or not this model.
     """
 
     def _prepare_for_training(
@@ -136,6 +138,11 @@ class ReshardingMixin(Host):
         engine = layout_of(folder).engine
         here = self._layout()
         said = f"{checkpoint} is of {layout_of(folder)}, this run of {here}"
+        if holds_averages(folder):
+            raise UserError(
+                f"{said}: an average of weights goes on only as it was shared; start a new run from it instead "
+                "(python -m hf_strategies convert)"
+            )
         if "DeepSpeed" in (engine, here.engine):
             raise UserError(f"{said}: DeepSpeed without ZeRO goes on only where it began; ZeRO-1 goes on anywhere")
         if isinstance(self.model, FullyShardedDataParallel):

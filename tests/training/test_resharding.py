@@ -16,9 +16,11 @@ import torch
 from accelerate import FullyShardedDataParallelPlugin
 from transformers import AutoModelForCausalLM
 
+from hf_strategies.callbacks.weight_averaging import WeightAveragingCallback
 from hf_strategies.checkpoints.conversion import convert
 from hf_strategies.checkpoints.layout import Layout, layout_of
 from hf_strategies.checkpoints.zero_state import ZeroState
+from hf_strategies.errors import UserError
 from hf_strategies.training import StrategyTrainer
 
 ROOT = Path(__file__).parents[2]
@@ -247,7 +249,7 @@ def test_a_part_that_is_missing_is_named(zero, tmp_path):
     checkpoint = tmp_path / "checkpoint-4"
     shutil.copytree(zero[0] / "zero3" / "checkpoint-4", checkpoint)
     (checkpoint / "global_step4" / "zero_pp_rank_1_mp_rank_00_optim_states.pt").unlink()
-    with pytest.raises(ValueError, match="lacks the part of process 1: bring the files of all of them together"):
+    with pytest.raises(UserError, match="lacks the part of process 1: bring the files of all of them together"):
         ZeroState(checkpoint)
 
 
@@ -271,3 +273,18 @@ def test_shards_of_fsdp_are_written_beside_the_model_s_config(tiny_lm, arguments
     names = {path.name for path in (tmp_path / "checkpoint-1").iterdir()}
     assert names == {"config.json", "generation_config.json", "training_args.bin"}
     assert json.loads((tmp_path / "checkpoint-1" / "config.json").read_text())["architectures"] == ["LlamaForCausalLM"]
+
+
+def test_what_cannot_be_shared_in_another_way_is_refused_in_a_line(tiny_lm, arguments, token_rows, tmp_path):
+    args = arguments(save_strategy="steps", save_steps=2, max_steps=2)
+    trainer = StrategyTrainer(tiny_lm, args, train_dataset=token_rows, callbacks=[WeightAveragingCallback("swa")])
+    trainer.train()
+    checkpoint = tmp_path / "out" / "checkpoint-2"
+    (checkpoint / "manifest.json").unlink()
+    (checkpoint / "global_step2").mkdir()  # as DeepSpeed without ZeRO leaves it
+    said = "is of 1 process with DeepSpeed, this run of 1 process: an average of weights goes on only as it was shared"
+    with pytest.raises(UserError, match=said):
+        trainer.train(resume_from_checkpoint=str(checkpoint))
+    (checkpoint / "averages.safetensors").unlink()
+    with pytest.raises(UserError, match="DeepSpeed without ZeRO goes on only where it began; ZeRO-1 goes on anywhere"):
+        trainer.train(resume_from_checkpoint=str(checkpoint))
