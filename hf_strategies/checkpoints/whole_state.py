@@ -28,7 +28,8 @@ class WholeState:
     loss_scale: float | None = None
 
     def __init__(self, checkpoint: Path, groups: Sequence[Sequence[str]]) -> None:
-        stored = load(next(checkpoint / name for name in OPTIMIZERS if (checkpoint / name).is_file()))
+        files = [checkpoint / name for name in OPTIMIZERS]
+        stored = load(next(filter(Path.is_file, files), files[0]))
         self.groups: list[dict[str, Any]] = [
             {name: value for name, value in group.items() if name != "params"} for group in stored["param_groups"]
         ]
