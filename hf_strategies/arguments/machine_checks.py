@@ -15,6 +15,7 @@ OURS = {
     "scheduler": "scheduler, or lr_scheduler_type",
     "amp": "bf16, or fp16",
 }
+CLIPPING, UNSAID_CLIPPING = "gradient_clipping", 1.0  # in DeepSpeed's file, and what it does where that is not there
 
 
 def machine_problems(values: dict[str, Value]) -> Iterator[str]:
@@ -29,6 +30,10 @@ def machine_problems(values: dict[str, Value]) -> Iterator[str]:
     for block, setting in OURS.items():
         if engine is not None and block in engine:
             yield f"DeepSpeed's file has a block {block!r}, which would win in silence: remove it and set {setting}"
+    limit = values.get("max_grad_norm")
+    if engine is not None and CLIPPING not in engine and limit and limit.value != UNSAID_CLIPPING:
+        said = f"DeepSpeed's file has no {CLIPPING!r}, and would clip gradients to a norm of {UNSAID_CLIPPING:g}"
+        yield f'{limit.where}: {said}: set it to "auto" there'
     yield from _cut_optimizer(values.get("optimizer"), (engine or {}).get("zero_optimization") or {})
     allowed = open_precisions(engine)
     source = "the launcher fixes" if engine is None else "DeepSpeed's file leaves"

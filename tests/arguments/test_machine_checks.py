@@ -83,3 +83,13 @@ def test_the_recipes_optimizer_is_refused_by_its_line():
     (problem,) = problems(engine={"zero_optimization": {"stage": 2}})
     assert problem.startswith("recipe pretrain:")
     assert "optimizer muon needs whole tensors" in problem
+
+
+def test_a_clipping_that_deepspeed_would_not_hear_of_is_refused():
+    flags = ["--optimizer", "adamw", "--max_grad_norm", "0.5"]
+    assert problems(*flags) == problems(*flags, engine={"gradient_clipping": "auto"}) == []
+    assert problems("--optimizer", "adamw", "--max_grad_norm", "1.0", engine={}) == []
+    assert problems(*flags, engine={}) == [
+        "--max_grad_norm: DeepSpeed's file has no 'gradient_clipping', and would clip gradients to a norm of 1: "
+        'set it to "auto" there'
+    ]
