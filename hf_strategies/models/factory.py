@@ -13,6 +13,7 @@ from transformers.modeling_utils import set_zero3_state
 
 from hf_strategies.distributed.pipeline.loading import load_own_stage
 from hf_strategies.distributed.pipeline.place import Place
+from hf_strategies.distributed.tensor_parallel import check_splittable, loaded_parts
 from hf_strategies.errors import UserError, did_you_mean, first_line
 from hf_strategies.models.heads import HEADS, check_head
 from hf_strategies.models.shelf import ARCHITECTURES
@@ -93,6 +94,8 @@ def create_model(
         HEADS[head].from_config, config, attn_implementation=attn_implementation, dtype=torch.float32
     )
     is_sketch = torch.get_default_device().type == "meta"
+    if loaded_parts() > 1 and not is_sketch:
+        raise UserError("tensor parallelism splits a checkpoint as it is loaded: name one with model_name_or_path")
     try:
         if not is_deepspeed_zero3_enabled():
             return build()
@@ -225,6 +228,11 @@ def _load(
 ) -> tuple[PreTrainedModel, list[str]]:
     options |= {"dtype": torch.float32, "attn_implementation": attn_implementation}
     source = {"revision": revision or "main"}
+    if (parts := loaded_parts()) > 1:
+        from transformers.distributed import DistributedConfig
+
+        check_splittable(config, parts)
+        options["distributed_config"] = DistributedConfig(tp_size=parts)
     try:
         loaded = None
         if place is not None and not options.get("trust_remote_code"):
