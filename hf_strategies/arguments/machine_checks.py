@@ -23,13 +23,16 @@ def machine_problems(values: dict[str, Value]) -> Iterator[str]:
     deepspeed = values.get("deepspeed")
     try:
         engine = asked_deepspeed(deepspeed.value if deepspeed else None)
-        asked_machine(engine)
+        machine = asked_machine(engine)
     except UserError as error:
         yield str(error)
         return
     for block, setting in OURS.items():
         if engine is not None and block in engine:
             yield f"DeepSpeed's file has a block {block!r}, which would win in silence: remove it and set {setting}"
+    isolated = values.get("isolate_documents")
+    if machine.sizes.context > 1 and isolated and isolated.value:
+        yield f"{isolated.where}: isolate_documents needs attention masks, which context parallelism has not"
     limit = values.get("max_grad_norm")
     if engine is not None and CLIPPING not in engine and limit and limit.value != UNSAID_CLIPPING:
         said = f"DeepSpeed's file has no {CLIPPING!r}, and would clip gradients to a norm of {UNSAID_CLIPPING:g}"

@@ -49,6 +49,16 @@ def test_a_precision_that_is_left_open_is_the_users(monkeypatch):
         assert problems(*flags) == problems(*flags, engine=engine) == []
 
 
+def test_documents_cannot_be_isolated_without_masks(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("ACCELERATE_USE_PARALLELISM_CONFIG", "true")
+    assert problems("--isolate_documents") == []
+    monkeypatch.setenv("PARALLELISM_CONFIG_CP_SIZE", "2")
+    assert problems("--isolate_documents", "false") == []
+    (problem,) = problems("--isolate_documents")
+    assert problem.startswith("--isolate_documents: isolate_documents needs attention masks")
+
+
 @pytest.mark.parametrize("block", ["optimizer", "scheduler", "amp"])
 def test_a_block_that_would_win_in_silence_is_refused(block):
     (problem,) = problems(engine={block: {}})

@@ -7,7 +7,6 @@ import torch
 
 from tests.configs.machine_classes import ON_ONE_GPU
 
-
 ENGINES = {"fsdp2": "FSDP", "fsdp2_offload": "FSDP", "ddp_fp16": "one process", "zero2_fp16": "DeepSpeed ZeRO-2"}
 
 

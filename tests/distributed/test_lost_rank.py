@@ -19,7 +19,7 @@ def test_what_collectives_say_of_a_peer_becomes_one_line(said, monkeypatch):
         fail(RuntimeError(said))
     assert "\n" not in str(caught.value)
     monkeypatch.setenv("WORLD_SIZE", "1")
-    with pytest.raises(RuntimeError, match="^(?!another)"):
+    with pytest.raises(RuntimeError, match=r"^(?!another)"):
         fail(RuntimeError(said))
 
 
