@@ -67,11 +67,12 @@ def curves(tmp_path_factory):
         ("ragged rows", "DDP, 4 x 1 x 2"),
         ("ragged rows", "ZeRO-2, 2 x 2 x 2"),
         ("ragged rows", "FSDP2, 2 x 2 x 2"),
+        ("ragged rows", "pipeline of 2, 2 x 4 x 1"),
         ("pretraining", "ZeRO-3, 2 x 2 x 2"),
     ],
 )
 def test_a_run_is_the_same_however_it_is_spread(curves, parallel, job, spread):
-    if spread.startswith("ZeRO"):
+    if spread.startswith(("ZeRO", "pipeline")):
         pytest.importorskip("deepspeed")
     reference = curves(job, "one process")
     assert len(reference["loss"]) == 20

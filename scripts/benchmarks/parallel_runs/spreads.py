@@ -45,4 +45,6 @@ SPREADS = (
     Spread("ZeRO-2", micro_batch=2, machine="zero2", processes=2),
     Spread("ZeRO-3", micro_batch=2, machine="zero3", processes=2),
     Spread("FSDP2", micro_batch=2, machine="ddp", processes=2, shards_on_cpu=True),
+    Spread("pipeline of 2", micro_batch=2, machine="pipeline", processes=2, stages=2),
+    Spread("pipeline of 2", micro_batch=2, machine="pipeline", processes=4, stages=2),
 )
