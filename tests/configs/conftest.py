@@ -40,7 +40,9 @@ class Job:
 
     def __init__(self, words: list[str], output: Path, *, folder: Path = ROOT, cache: Path) -> None:
         self.output = output
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where pip puts DeepSpeed's ninja
         environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_STRATEGIES_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
+        environment["PATH"] = path
         with output.open("w") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "accelerate.commands.launch", *words],
