@@ -90,9 +90,7 @@ def create_model(
     Raises:
         UserError: The config describes no model, or the attention implementation is not to be had here.
     """
-    build = partial(
-        HEADS[head].from_config, config, attn_implementation=attn_implementation, dtype=torch.float32
-    )
+    build = partial(HEADS[head].from_config, config, attn_implementation=attn_implementation, dtype=torch.float32)
     is_sketch = torch.get_default_device().type == "meta"
     if loaded_parts() > 1 and not is_sketch:
         raise UserError("tensor parallelism splits a checkpoint as it is loaded: name one with model_name_or_path")

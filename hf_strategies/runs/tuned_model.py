@@ -174,7 +174,7 @@ def build_tuned_model(
                 f"quantization {weights.quantization} freezes the checkpoint: name an adapter to train on it"
             )
         options["quantization_config"] = quantization_config(weights.quantization, _base_plan(args, config, task))
-    elif weights.adapter in (None, "lora") and not weights.reinitialize_blocks:  # which look at no weight as they start
+    elif weights.adapter in (None, "lora") and not weights.reinitialize_blocks:  # others look at weights as they start
         options["place"] = asked_place(asked_deepspeed(args.deepspeed), rank=args.process_index)
     with no_loading_report():
         model, new = load_with_new_head(

@@ -71,7 +71,8 @@ class Pipeline:
             interval=self._options.get("activation_checkpoint_interval", 0),
             load=self._load,
         )
-        self.engine, *_ = deepspeed.initialize(model=module, optimizer=optimizer, config=dict(settings))
+        own = {name: value for name, value in settings.items() if optimizer is not None or name != "zero_optimization"}
+        self.engine, *_ = deepspeed.initialize(model=module, optimizer=optimizer, config=own)
         if optimizer is not None:
             norm_over_stages(self.engine)
             name_as_in(self._model, self.engine)

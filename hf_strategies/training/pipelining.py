@@ -40,6 +40,7 @@ class PipeliningMixin(Host):
         UserError: The model cannot be split like this, or something that is asked for needs all of it.
     """
 
+    preprocess_logits_for_metrics: Any
     _pipeline: Pipeline | None = None
     _shown: Tensor | None = None  # of an evaluation step, by the objective
 
@@ -153,6 +154,7 @@ class PipeliningMixin(Host):
             return super().evaluation_loop(*args, **kwargs)
         if self._pipeline.engine is None:
             self._start_pipeline(None)
+        self.model.eval()  # for those who ask; the host's loop sees to the engine's modules
         self._reduce, self.preprocess_logits_for_metrics = self.preprocess_logits_for_metrics, None
         self.gather_function = self._gather_from_replicas
         try:

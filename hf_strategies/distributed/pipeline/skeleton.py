@@ -1,10 +1,10 @@
 """The model's own forward code, run by a stage that has only some of its modules.
 
 A block is called with more than hidden states: masks, rotary positions, what its kind of attention needs. The base
-model's forward method works all of that out, and here it still does: each stage runs it on a skeleton whose blocks only
-note what they are called with. The head's loss is computed by the causal language model's own forward method, over a
-base model that hands on the hidden states it was given. Copies of modules are shallow: they share all parts but those
-that are replaced.
+model's forward method works all of that out, and here it still does: each stage runs it on a skeleton, whose
+blocks only note what they are called with. The head's loss is computed by the causal language model's own forward
+method, over a base model that hands on the hidden states it was given. Copies of modules are shallow: they share
+all parts but those that are replaced.
 """
 
 import copy

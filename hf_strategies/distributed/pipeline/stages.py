@@ -148,6 +148,7 @@ class StagedModule(PipelineModule):
 
     def load_state_dir(self, load_dir: str, *args: Any, **kwargs: Any) -> None:
         self._load(Path(load_dir).parent)
+        self._synchronize_tied_weights()
 
     @torch.no_grad()
     def _synchronize_tied_weights(self) -> None:

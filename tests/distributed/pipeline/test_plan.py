@@ -7,7 +7,7 @@ from hf_strategies.errors import UserError
 
 
 @pytest.mark.parametrize(
-    "family, plan",
+    ("family", "plan"),
     [
         ("llama", PipelinePlan(("embed_tokens",), "layers", ("norm",))),
         ("gpt_neox", PipelinePlan(("embed_in", "emb_dropout"), "layers", ("final_layer_norm",))),
@@ -19,7 +19,7 @@ def test_a_plan_is_what_the_configuration_declares_and_ours_for_gpt2(build, fami
 
 
 def test_a_model_without_a_plan_is_refused():
-    with pytest.raises(UserError, match="BloomForCausalLM declares no pipeline plan .* ZeRO"):
+    with pytest.raises(UserError, match=r"BloomForCausalLM declares no pipeline plan .* ZeRO"):
         pipeline_plan(BloomForCausalLM(BloomConfig(vocab_size=8, hidden_size=8, n_layer=2, n_head=2)))
     small = {"vocab_size": 8, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}
     with pytest.raises(UserError, match="BertForMaskedLM declares no pipeline plan"):
@@ -44,7 +44,7 @@ def units(*sizes: int) -> list[nn.ModuleList]:
 
 
 @pytest.mark.parametrize(
-    "sizes, stages, method, cuts",
+    ("sizes", "stages", "method", "cuts"),
     [
         ((4, 4, 4, 4, 4, 4), 2, "parameters", [0, 3, 6]),
         ((4, 4, 4, 4, 4, 4), 3, "uniform", [0, 2, 4, 6]),
@@ -66,7 +66,7 @@ def test_the_units_of_a_model_are_its_embedding_its_blocks_and_its_end(build):
 
 
 @pytest.mark.parametrize(
-    "stages, method, said",
+    ("stages", "method", "said"),
     [
         (5, "parameters", "5 stages need a model of at least as many layers, got 4: lower pipeline.stages"),
         (2, "profile", "pipeline.partition must be parameters, uniform, or type:REGEX, got 'profile'"),

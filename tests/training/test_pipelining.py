@@ -1,0 +1,312 @@
+"""Real processes over gloo: a model in stages trains, evaluates, saves and resumes as it does in one process.
+
+All runs are forked from one process that has imported the libraries once.
+"""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from hf_strategies.checkpoints.choice import stored
+
+pytest.importorskip("deepspeed")
+
+ROOT = Path(__file__).parents[2]
+
+RUN = """
+import json, multiprocessing, os, socket, sys
+import deepspeed, peft, torch
+from transformers import (
+    AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM,
+    TrainingArguments, default_data_collator,
+)
+from hf_strategies.callbacks.early_stopping import EarlyStoppingCallback
+from hf_strategies.callbacks.weight_averaging import WeightAveragingCallback
+from hf_strategies.distributed.process_group import leave_process_group
+from hf_strategies.errors import UserError
+from hf_strategies.metrics.language_modeling import language_modeling_metrics, next_token_nll
+from hf_strategies.optimizers import OptimizerFactory
+from hf_strategies.training import StrategyTrainer
+from hf_strategies.training.guard import GuardOptions
+
+torch.set_num_threads(1)
+folder, tasks = sys.argv[1], json.loads(sys.argv[2])
+sizes = dict(
+    vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=4, num_attention_heads=4,
+    num_key_value_heads=2, max_position_embeddings=32, pad_token_id=0,
+)
+windows = dict(use_sliding_window=True, sliding_window=4, max_window_layers=2)
+drop = dict(resid_pdrop=0.1, embd_pdrop=0.1, attn_pdrop=0.1)
+models = {
+    "llama": lambda: LlamaForCausalLM(LlamaConfig(**sizes, tie_word_embeddings=True)),
+    "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**sizes, **windows)),
+    "gpt2": lambda: GPT2LMHeadModel(GPT2Config(vocab_size=64, n_embd=32, n_layer=4, n_head=4, n_positions=32, **drop)),
+}
+
+draws = torch.Generator().manual_seed(0)
+rows = []
+for _ in range(68):
+    ids, skipped, border = torch.randint(1, 64, (16,), generator=draws), *torch.randint(3, 12, (2,), generator=draws)
+    labels = torch.where(torch.arange(16) < skipped, -100, ids)
+    positions = torch.cat([torch.arange(border), torch.arange(16 - border)])  # two texts in a row
+    rows.append({"input_ids": ids, "labels": labels, "position_ids": positions})
+
+def ragged(rows):
+    lengths = [8 + int(row["input_ids"][0]) % 8 for row in rows]
+    batch = {name: torch.stack([row[name][: max(lengths)] for row in rows]) for name in ("input_ids", "labels")}
+    there = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    return {**batch, "labels": batch["labels"].where(there, -100), "attention_mask": there.long()}
+
+class Faulty(StrategyTrainer):
+    bad = ()
+    actions, sums = {}, {}
+    def compute_loss(self, *args, **kwargs):  # which in a pipeline the last stage alone is asked for
+        found = super().compute_loss(*args, **kwargs)
+        return found * float("nan") if self.model.training and self.state.global_step + 1 in self.bad else found
+    def _end_update(self):
+        super()._end_update()
+        step, here = self.state.global_step + 1, [param for param in self.model.parameters() if not param.is_meta]
+        self.actions[step] = self._verdict.action.value
+        self.sums[step] = [param.double().abs().sum().item() for param in here]
+
+def run(
+    rank, world, name, stages=1, engine={}, family="llama", start=None, resume=None, lora=False, trained=True,
+    optimizer=None, ragged_rows=False, bad=(), guard={}, callbacks=(), settings={}, **options,
+):
+    accumulation = options.pop("gradient_accumulation_steps", 2)
+    replicas = world // stages
+    zero = {
+        "pipeline": {"stages": stages, **engine}, "zero_optimization": {"stage": options.pop("stage", 1)},
+        "train_batch_size": "auto", "train_micro_batch_size_per_gpu": "auto", "gradient_accumulation_steps": "auto",
+        "gradient_clipping": "auto", "bf16": {"enabled": "auto"},
+    } if world > 1 else None
+    args = TrainingArguments(f"{folder}/{name}", **{
+        "max_steps": 4, "per_device_train_batch_size": 8 // accumulation // replicas, "deepspeed": zero,
+        "gradient_accumulation_steps": accumulation, "per_device_eval_batch_size": 4, "eval_strategy": "steps",
+        "eval_steps": 2, "learning_rate": 1e-2, "logging_steps": 1, "save_strategy": "no", "use_cpu": True,
+        "report_to": "none", "disable_tqdm": True, **options,
+    })
+    torch.manual_seed(0)
+    model = models[family]() if start is None else AutoModelForCausalLM.from_pretrained(f"{folder}/{start}")
+    if lora:
+        model = peft.get_peft_model(model, peft.LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    made = {"EarlyStopping": lambda: EarlyStoppingCallback(1), "Averaging": lambda: WeightAveragingCallback("ema")}
+    told = {}
+    try:
+        trainer = Faulty(
+            model, args, train_dataset=rows, eval_dataset=rows[:13],
+            data_collator=ragged if ragged_rows else default_data_collator,
+            preprocess_logits_for_metrics=next_token_nll, callbacks=[made[callback]() for callback in callbacks],
+            compute_metrics=lambda found: language_modeling_metrics(found.predictions, num_bytes=100.0), **settings,
+            guard=GuardOptions(**guard),
+            **({"optimizer_cls_and_kwargs": (OptimizerFactory, optimizer)} if optimizer else {}),
+        )
+        trainer.bad, trainer.actions, trainer.sums = bad, {}, {}
+        if trained:
+            trainer.train(resume_from_checkpoint=resume and f"{folder}/{resume}")
+            trainer.save_last()
+            told |= {"sums": trainer.sums, "actions": trainer.actions, "step": trainer.state.global_step}
+            told |= {"flos": trainer.state.total_flos, "tokens": trainer.state.num_input_tokens_seen}
+        told |= {"evaluated": trainer.evaluate(), "log": trainer.state.log_history}
+    except UserError as error:
+        told["refused"] = str(error)
+    os.makedirs(f"{folder}/{name}", exist_ok=True)
+    with open(f"{folder}/{name}/told-{rank}.json", "w") as file:
+        json.dump(told, file)
+
+def start_rank(rank, port, world, **task):
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= {"WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world)}
+    run(rank, world, **task)
+    leave_process_group()
+
+for task in tasks:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    ranks = [
+        multiprocessing.get_context("fork").Process(target=start_rank, args=(rank, port), kwargs=task)
+        for rank in range(task["world"])
+    ]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join(120)
+    if any(rank.exitcode != 0 for rank in ranks):
+        for rank in ranks:
+            rank.kill()
+        sys.exit(f"{task} failed")
+"""
+
+SAVED = {"save_strategy": "steps", "save_steps": 2, "max_steps": 6}
+NUM_EPOCH = {"num_train_epochs": 1, "max_steps": -1, "include_num_input_tokens_seen": "all", "max_grad_norm": 0.3}
+TUNED = {"lora": True, "settings": {"objective": "cross_entropy", "z_loss": 1e-2}, "label_smoothing_factor": 0.1}
+SCHEDULED = {
+    "optimizer": {"name": "lion", "lr": 1e-3, "weight_decay": 0.1},
+    "settings": {"scheduler": "warmup_stable_decay", "scheduler_kwargs": {"num_decay_steps": 2}},
+}
+PATIENT = {"save_strategy": "steps", "save_steps": 2, "metric_for_best_model": "loss", "load_best_model_at_end": True}
+STOPPED = {**PATIENT, "learning_rate": 3e-2, "max_steps": 8, "callbacks": ["EarlyStopping"]}
+BAD = {"bad": [3], "max_steps": 6}
+
+# Each of them trains once in one process, and once in the processes that are named here.
+KINDS: dict[str, dict] = {
+    "epoch": {"world": 4, "stages": 2, **NUM_EPOCH},
+    "middle": {"world": 3, "stages": 3, "engine": {"activation_checkpoint_interval": 1, "partition": "uniform"}},
+    "windows": {"world": 2, "stages": 2, "family": "qwen2", "gradient_accumulation_steps": 4},
+    "ragged": {"world": 2, "stages": 2, "ragged_rows": True, "gradient_accumulation_steps": 8},
+    "tuned": {"world": 4, "stages": 2, **TUNED},
+    "scheduled": {"world": 2, "stages": 2, **SCHEDULED},
+    "stopped": {"world": 2, "stages": 2, **STOPPED},
+    "guarded": {"world": 2, "stages": 2, **BAD},
+}
+PLAIN = {"world": 2, "stages": 2}
+OTHERS: dict[str, dict] = {
+    "returned": {**PLAIN, "bad": [9, 10], "max_steps": 12, "guard": {"patience": 2, "snapshot_steps": 3}},
+    "saved": {**PLAIN, **SAVED, "family": "gpt2"},  # with dropout: what follows a resume must draw the same
+    "resumed": {**PLAIN, "max_steps": 6, "family": "gpt2", "resume": "saved/checkpoint-2"},
+    "continued": {**PLAIN, "start": "saved", "family": "gpt2", "trained": False},
+    "adapted": {**PLAIN, **SAVED, "lora": True},
+    "adapted_on": {**PLAIN, "max_steps": 6, "lora": True, "resume": "adapted/checkpoint-4"},
+    "stage0": {**PLAIN, "stage": 0},
+    "muon": {**PLAIN, "optimizer": {"name": "muon", "lr": 1e-3}},
+    "averaged": {**PLAIN, "callbacks": ["Averaging"]},
+    "twice": {**PLAIN, "settings": {"r_drop": 1.0}},
+    "deep": {"world": 5, "stages": 5},
+}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("pipelines")
+    tasks = []
+    for name, task in KINDS.items():
+        alone = {key: value for key, value in task.items() if key not in ("stages", "engine")}
+        tasks += [{"name": name, **task}, {**alone, "name": f"{name}-alone", "world": 1}]
+    tasks += [{"name": name, **task} for name, task in OTHERS.items()]
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, str(folder), json.dumps(tasks)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-6000:]
+    return folder
+
+
+def told(runs: Path, name: str, rank: int = 0) -> dict:
+    return json.loads((runs / name / f"told-{rank}.json").read_text())
+
+
+def column(found: dict, name: str) -> list[float]:
+    return [row[name] for row in found["log"] if name in row]
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_model_in_stages_trains_as_it_does_in_one_process(runs, kind):
+    alone, staged = told(runs, f"{kind}-alone"), told(runs, kind)
+    assert staged["step"] == alone["step"]
+    for name in ("loss", "train_loss", "eval_loss", "eval_perplexity", "eval_bits_per_byte", "learning_rate"):
+        assert column(staged, name) == pytest.approx(column(alone, name), rel=1e-5, nan_ok=True)
+        assert column(staged, name)
+    norms = zip(column(staged, "grad_norm"), column(alone, "grad_norm"), strict=True)
+    assert all(ours == pytest.approx(theirs, rel=1e-4) for ours, theirs in norms if math.isfinite(theirs))
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_all_processes_know_what_the_last_stage_has_found(runs, kind):
+    ranks = [told(runs, kind, rank) for rank in range(KINDS[kind]["world"])]
+    for name in ("eval_loss", "eval_perplexity", "eval_bits_per_byte"):
+        assert len({rank["evaluated"][name] for rank in ranks}) == 1
+        assert len({tuple(column(rank, name)) for rank in ranks}) == 1
+    assert len({str(column(rank, "loss")) for rank in ranks}) == 1
+    assert len({str(column(rank, "grad_norm")) for rank in ranks}) == 1
+
+
+def test_tokens_and_operations_are_counted_once_for_all_stages(runs):
+    alone, staged = told(runs, "epoch-alone"), told(runs, "epoch")
+    assert staged["tokens"] == alone["tokens"] == 68 * 16
+    assert staged["flos"] == pytest.approx(alone["flos"], rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["epoch", "middle", "windows"])
+def test_what_is_saved_is_an_ordinary_folder_that_one_process_loads(runs, kind):
+    alone, staged = (AutoModelForCausalLM.from_pretrained(runs / name) for name in (f"{kind}-alone", kind))
+    stages = KINDS[kind]["stages"]
+    assert len(list((runs / kind).glob(f"model-*-of-{stages:05}.safetensors"))) == stages
+    for (name, ours), theirs in zip(staged.named_parameters(), alone.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_an_adapter_is_saved_whole(runs):
+    from safetensors.torch import load_file
+
+    ours, theirs = (load_file(runs / name / "adapter_model.safetensors") for name in ("tuned", "tuned-alone"))
+    assert ours.keys() == theirs.keys()
+    for name, weight in ours.items():
+        torch.testing.assert_close(weight, theirs[name], rtol=1e-3, atol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize(("straight", "resumed"), [("saved", "resumed"), ("adapted", "adapted_on")])
+def test_a_run_that_was_interrupted_goes_on_to_the_bit(runs, straight, resumed):
+    before, after = told(runs, straight), told(runs, resumed)
+    assert column(after, "loss") == column(before, "loss")
+    assert column(after, "eval_loss") == column(before, "eval_loss")
+    files = [path.name for path in (runs / straight).glob("*model*.safetensors")]
+    assert files
+    assert all((runs / straight / name).read_bytes() == (runs / resumed / name).read_bytes() for name in files)
+
+
+def test_checkpoints_are_proven_and_hold_each_weight_once(runs):
+    checkpoint = runs / "saved" / "checkpoint-6"
+    assert stored(checkpoint).verified
+    state = checkpoint / "global_step6"
+    assert len(list(state.glob("*optim_states.pt"))) == 2
+    assert not list(state.glob("layer_*"))
+
+
+def test_a_saved_folder_is_evaluated_without_training(runs):
+    assert told(runs, "continued")["evaluated"]["eval_loss"] == column(told(runs, "saved"), "eval_loss")[-1]
+
+
+def test_the_guard_skips_what_only_the_last_stage_meets(runs):
+    for rank in range(2):
+        actions = told(runs, "guarded", rank)["actions"]
+        assert {step: action for step, action in actions.items() if action != "take"} == {"3": "skip"}
+
+
+def test_the_guard_goes_back_on_all_stages_together(runs):
+    for rank in range(2):
+        found = told(runs, "returned", rank)
+        assert {step: action for step, action in found["actions"].items() if action != "take"} == {
+            "9": "skip",
+            "10": "rollback",
+        }
+        assert found["sums"]["9"] == found["sums"]["8"] != found["sums"]["3"] == found["sums"]["10"]
+        assert column(found, "loss")[-1] < 5
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("stage0", "pipelines train with ZeRO stage 1, got 0: set zero_optimization.stage"),
+        ("muon", "optimizer muon needs whole tensors"),
+        ("averaged", "averaging"),
+        ("twice", "r_drop passes twice through the whole model"),
+        ("deep", "5 stages need a model of at least as many layers, got 4"),
+    ],
+)
+def test_what_a_pipeline_cannot_do_is_refused_by_all_processes_in_a_line(runs, name, said):
+    for rank in range(OTHERS[name]["world"]):
+        refused = told(runs, name, rank)["refused"]
+        assert said in refused
+        assert "\n" not in refused
