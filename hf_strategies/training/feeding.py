@@ -42,6 +42,7 @@ class FeedingMixin(Host):
     """
 
     data_collator: Any
+    _replica: Any  # which replica of the data this process sees, and how many there are
     _sampler: Any = None  # the host's order of indices or batches, or ours with places
     _placed: PlacedOrder | None = None
     _keyed = False
@@ -126,7 +127,7 @@ class FeedingMixin(Host):
                 self.max_broken_share,
                 len(self._placed),
                 rank=self.args.process_index,
-                world_size=self.args.world_size,
+                world_size=self._replica[1],
             )
             self._broken.go_back(epoch, samples, rewrite=self.is_world_process_zero())
         self._forget_broken(epoch)
@@ -188,8 +189,8 @@ class FeedingMixin(Host):
             return batch.batch
         if self._keyed and self._placed is None:
             assert self._delivery is not None
-            size = self._train_batch_size
-            turn = (self._delivery.num_batches - 1) * self.args.world_size + self.args.process_index
+            size, (replica, replicas) = self._train_batch_size, self._replica
+            turn = (self._delivery.num_batches - 1) * replicas + replica
             self._indices += range(turn * size, (turn + 1) * size)
         return batch
 

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import MethodType
 from typing import Any
@@ -13,6 +14,7 @@ from torch.optim import Optimizer
 from hf_strategies.distributed.pipeline.place import Place
 from hf_strategies.distributed.pipeline.plan import own_units, pipeline_plan, split_units, units_of
 from hf_strategies.distributed.pipeline.weights import leave_to_other_stages, names_of_stages
+from hf_strategies.errors import UserError
 
 Loss = Callable[[nn.Module, Tensor, int], Tensor]
 
@@ -40,6 +42,7 @@ class Pipeline:
         self._plan = pipeline_plan(model)
         units = units_of(model, self._plan)
         self.cuts = split_units(units, place.stages, place.partition)
+        check_all_learn(units, self.cuts)
         self.names = names_of_stages(model, units, self.cuts)
         leave_to_other_stages(model, own_units(model, self._plan, place))
 
@@ -100,6 +103,19 @@ class Pipeline:
         return iter([(torch.tensor(number), torch.tensor(number)) for number in range(len(inputs))])
 
 
+def check_all_learn(units: Sequence[nn.Module], cuts: Sequence[int]) -> None:
+    """Refuse stages without a parameter that is trained: ZeRO would have nothing to do there.
+
+    Raises:
+        UserError: There is one.
+    """
+    for number, (start, end) in enumerate(pairwise(cuts), start=1):
+        if not any(param.requires_grad for unit in units[start:end] for param in unit.parameters()):
+            raise UserError(
+                f"stage {number} of {len(cuts) - 1} would have no weight to train: freeze less, or take fewer stages"
+            )
+
+
 def norm_over_stages(engine: Any) -> None:
     """Let an engine's ZeRO optimizer take the gradient's norm over all stages in one collective.
 
@@ -131,6 +147,8 @@ def name_as_in(model: nn.Module, engine: Any) -> None:
 def resolved_settings(settings: Mapping[str, Any], *, micro_batch: int, accumulation: int, replicas: int) -> dict:
     """Return DeepSpeed's settings with the sizes of an update, of which the host's own count all processes."""
     resolved = copy.deepcopy(dict(settings))
+    # The reentrant way gives no gradient to a block whose input needs none, such as the first above frozen embeddings.
+    resolved["pipeline"] = {"use_reentrant": False, **(resolved.get("pipeline") or {})}
     resolved |= {
         "train_micro_batch_size_per_gpu": micro_batch,
         "gradient_accumulation_steps": accumulation,

@@ -30,12 +30,18 @@ def check_pipeline(trainer: Trainer, settings: Mapping[str, Any]) -> None:
     if made_by is not None and made_by[0] is OptimizerFactory:
         name = made_by[1]["name"]
         if not OPTIMIZERS[name].facts["elementwise"]:
-            fitting = [entry.name for entry in OPTIMIZERS if entry.facts["elementwise"] and "package" not in entry.facts]
+            fitting = [
+                entry.name for entry in OPTIMIZERS if entry.facts["elementwise"] and "package" not in entry.facts
+            ]
             raise UserError(
                 f"optimizer {name} needs whole tensors, and pipelines give ZeRO's flat shards to it: take "
                 f"{' or '.join(fitting)}"
             )
     if any(isinstance(callback, WeightAveragingCallback) for callback in trainer.callback_handler.callbacks):
-        raise UserError("averaging needs all weights on each rank, and pipelines spread them over stages: use DDP or ZeRO")
+        raise UserError(
+            "averaging needs all weights on each rank, and pipelines spread them over stages: use DDP or ZeRO"
+        )
     if getattr(trainer, "r_drop", None):
-        raise UserError("r_drop passes twice through the whole model, and a pipeline's last stage is only its end: use DDP")
+        raise UserError(
+            "r_drop passes twice through the whole model, and a pipeline's last stage is only its end: use DDP"
+        )

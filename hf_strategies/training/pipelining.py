@@ -62,6 +62,14 @@ class PipeliningMixin(Host):
         """Stages that the model is spread over; 1 without a pipeline."""
         return 1 if self._pipeline is None else self._pipeline.place.stages
 
+    @property
+    def _replica(self) -> tuple[int, int]:
+        """Return which replica of the data this process sees, and how many there are."""
+        if self._pipeline is not None:
+            return self._pipeline.place.replica, self._pipeline.place.replicas
+        shared = self.get_tp_size() * self.get_cp_size() * self.get_sp_size()
+        return self.args.process_index // shared, self.args.world_size // shared
+
     def get_tp_size(self) -> int:
         return super().get_tp_size() * self.num_stages
 

@@ -21,7 +21,7 @@ pytest.importorskip("deepspeed")
 ROOT = Path(__file__).parents[2]
 
 RUN = """
-import json, multiprocessing, os, socket, sys
+import json, multiprocessing, os, re, socket, sys
 import deepspeed, peft, torch
 from transformers import (
     AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM,
@@ -78,7 +78,7 @@ class Faulty(StrategyTrainer):
 
 def run(
     rank, world, name, stages=1, engine={}, family="llama", start=None, resume=None, lora=False, trained=True,
-    optimizer=None, ragged_rows=False, bad=(), guard={}, callbacks=(), settings={}, **options,
+    optimizer=None, ragged_rows=False, bad=(), frozen=None, guard={}, callbacks=(), settings={}, **options,
 ):
     accumulation = options.pop("gradient_accumulation_steps", 2)
     replicas = world // stages
@@ -95,6 +95,8 @@ def run(
     })
     torch.manual_seed(0)
     model = models[family]() if start is None else AutoModelForCausalLM.from_pretrained(f"{folder}/{start}")
+    for weight, param in model.named_parameters():
+        param.requires_grad_(frozen is None or not re.search(frozen, weight))
     if lora:
         model = peft.get_peft_model(model, peft.LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
     made = {"EarlyStopping": lambda: EarlyStoppingCallback(1), "Averaging": lambda: WeightAveragingCallback("ema")}
@@ -162,7 +164,7 @@ KINDS: dict[str, dict] = {
     "middle": {"world": 3, "stages": 3, "engine": {"activation_checkpoint_interval": 1, "partition": "uniform"}},
     "windows": {"world": 2, "stages": 2, "family": "qwen2", "gradient_accumulation_steps": 4},
     "ragged": {"world": 2, "stages": 2, "ragged_rows": True, "gradient_accumulation_steps": 8},
-    "tuned": {"world": 4, "stages": 2, **TUNED},
+    "tuned": {"world": 4, "stages": 2, "engine": {"activation_checkpoint_interval": 1}, **TUNED},
     "scheduled": {"world": 2, "stages": 2, **SCHEDULED},
     "stopped": {"world": 2, "stages": 2, **STOPPED},
     "guarded": {"world": 2, "stages": 2, **BAD},
@@ -180,6 +182,7 @@ OTHERS: dict[str, dict] = {
     "averaged": {**PLAIN, "callbacks": ["Averaging"]},
     "twice": {**PLAIN, "settings": {"r_drop": 1.0}},
     "deep": {"world": 5, "stages": 5},
+    "frozen": {**PLAIN, "frozen": "model.layers.[23]|model.norm|lm_head|embed", "family": "qwen2"},
 }
 
 
@@ -302,6 +305,7 @@ def test_the_guard_goes_back_on_all_stages_together(runs):
         ("muon", "optimizer muon needs whole tensors"),
         ("averaged", "averaging"),
         ("twice", "r_drop passes twice through the whole model"),
+        ("frozen", "stage 2 of 2 would have no weight to train: freeze less, or take fewer stages"),
         ("deep", "5 stages need a model of at least as many layers, got 4"),
     ],
 )
