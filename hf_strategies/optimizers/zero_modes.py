@@ -10,6 +10,7 @@ from typing import Any
 
 from hf_strategies.distributed.zero import refresh_weights
 from hf_strategies.errors import UserError
+from hf_strategies.optimizers.whole_tensors import KNOWS_SHARES
 
 
 class ZeroModes:
@@ -31,6 +32,7 @@ class ZeroModes:
                 "a schedule-free optimizer needs each parameter group in one piece, and ZeRO-3 has cut one: raise "
                 "zero_optimization.sub_group_size, or use stage 2"
             )
+        setattr(optimizer, KNOWS_SHARES, True)
         self._train, self._eval, self._step = optimizer.train, optimizer.eval, optimizer.step
         optimizer.train, optimizer.eval, optimizer.step = self.train, self.eval, self.step
 

@@ -45,14 +45,14 @@ class Job:
     def words(self, folder: Path) -> list[str]:
         """Write its command line; `folder` has what `write_material` wrote."""
         flags = {name: str(value).format(folder=folder) for name, value in {**COMMON, **self.settings}.items()}
-        return [
-            *filter(None, [self.recipe]),
-            *(word for name, value in flags.items() for word in (f"--{name}", value)),
-        ]
+        words = [word for name, value in flags.items() for word in (f"--{name}", value)]
+        return [self.recipe, *words] if self.recipe else words
 
 
-_TUNED = {"task": "causal-lm", "model_name_or_path": "{folder}/base", "train_file": "{folder}/counts.jsonl"}
-_TUNED |= {"validation_file": "{folder}/held_out.jsonl", "packing": False, "max_seq_length": 64}
+_TUNED: dict[str, Any] = {
+    "task": "causal-lm", "model_name_or_path": "{folder}/base", "train_file": "{folder}/counts.jsonl",
+    "validation_file": "{folder}/held_out.jsonl", "packing": False, "max_seq_length": 64,
+}  # fmt: skip
 
 JOBS = {
     job.name: job
