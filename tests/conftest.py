@@ -1,5 +1,8 @@
 import os
 import resource
+import socket
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,8 +16,9 @@ from hf_strategies.models import resolve_sizes
 from hf_strategies.models.factory import create_config, create_model
 from hf_strategies.models.heads import HEAD_OF
 
+ROOT = Path(__file__).parents[1]
 VOCAB = 258  # 256 bytes, end, pad
-REAL_DATA = Path(os.environ.get("HF_STRATEGIES_DATA") or Path(__file__).parents[2] / "shared" / "data")
+REAL_DATA = Path(os.environ.get("HF_STRATEGIES_DATA") or ROOT.parent / "shared" / "data")
 
 
 @pytest.fixture
@@ -85,6 +89,37 @@ def no_file_above():
             resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
 
     return limit
+
+
+@pytest.fixture(scope="session")
+def launch_ranks():
+    """Run a Python program as the ranks of one job, on free ports, and fail with what the first bad one said."""
+
+    def launch(program: str, *arguments: str, num_ranks: int = 2) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
+        shared = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(num_ranks)}
+        shared |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+        ranks = [
+            subprocess.Popen(
+                [sys.executable, "-c", program, *arguments],
+                env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(num_ranks)},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank in range(num_ranks)
+        ]
+        try:
+            for rank in ranks:
+                _, errors = rank.communicate(timeout=300)
+                assert rank.returncode == 0, errors[-3000:]
+        finally:
+            for rank in ranks:
+                rank.kill()
+
+    return launch
 
 
 @pytest.fixture

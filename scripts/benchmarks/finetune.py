@@ -9,6 +9,7 @@ learn from the same examples with the same seeds. A run that is on disk is not m
 - adapters: all weights, LoRA, DoRA, LoRA on 4 bits; and LoRA's default rate beside a sweep of its own.
 - forgetting: a model of stories learns Shakespeare; what becomes of its loss on its own text.
 - images: a vision transformer from scratch with and without TrivialAugment, mixup and cutmix.
+- prompts: the stories' model asked, with and without demonstrations, beside a soft prompt, LoRA and all weights.
 - packing: tokens per second against padded batches, and the difference of gradients.
 """
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from .tuning_runs.scope import Report
 
 # A module of tuning_runs each: `plan` lists its runs, `report` reads their rows.
-PARTS = ("small_data", "adapters", "forgetting", "images", "packing")
+PARTS = ("small_data", "adapters", "forgetting", "images", "prompts", "packing")
 ROWS = Path(__file__).parent / "rows" / "finetune.jsonl"
 
 
@@ -41,8 +42,8 @@ def run(
     """Run the parts.
 
     Args:
-        parts: Which: small_data, adapters, forgetting, images, packing.
-        seeds: Seeds of small_data; adapters take 3 of them at most, images 2, the others one.
+        parts: Which: small_data, adapters, forgetting, images, prompts, packing.
+        seeds: Seeds of small_data; adapters and prompts take 3 of them at most, images 2, the others one.
         max_steps: Stop every run after so many updates, to see that all of it works; a section of its own.
         dry_run: Only say what would be run, and how long that takes.
         fresh: Forget what was measured on this device before.

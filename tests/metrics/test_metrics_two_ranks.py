@@ -2,17 +2,11 @@
 lengths that neither ranks nor batches divide."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn import metrics
 
-ROOT = Path(__file__).parents[2]
 NUM_CLASSES = 3
 NUM_RANKS = 2
 
@@ -50,36 +44,14 @@ leave_process_group()
 """
 
 
-def test_ranks_and_batches_change_no_metric(tmp_path):
+def test_ranks_and_batches_change_no_metric(tmp_path, launch_ranks):
     draw = np.random.default_rng(0)
     weights = draw.normal(size=(4, NUM_CLASSES))
     rows = [
         {"input_ids": draw.integers(0, 4, length).tolist(), "labels": draw.integers(0, NUM_CLASSES, length).tolist()}
         for length in (5, 1, 3, 7, 2, 4, 6)
     ]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    shared = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(NUM_RANKS)}
-    shared |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    arguments = [str(tmp_path), json.dumps(rows), json.dumps(weights.tolist())]
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-c", EVALUATE, *arguments],
-            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(NUM_RANKS)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(NUM_RANKS)
-    ]
-    try:
-        for rank in ranks:
-            _, errors = rank.communicate(timeout=300)
-            assert rank.returncode == 0, errors[-2000:]
-    finally:
-        for rank in ranks:
-            rank.kill()
+    launch_ranks(EVALUATE, str(tmp_path), json.dumps(rows), json.dumps(weights.tolist()), num_ranks=NUM_RANKS)
 
     scores = weights[np.concatenate([row["input_ids"] for row in rows])]
     true = np.concatenate([row["labels"] for row in rows])

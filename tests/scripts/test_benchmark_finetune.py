@@ -12,7 +12,7 @@ from hf_strategies.reports import format_table
 from scripts.benchmarks import Table
 from scripts.benchmarks.finetune import PARTS, collect
 from scripts.benchmarks.training_runs.goals import Floor, Goal
-from scripts.benchmarks.tuning_runs import adapters, forgetting, images, packing, small_data
+from scripts.benchmarks.tuning_runs import adapters, forgetting, images, packing, prompts, small_data
 from scripts.benchmarks.tuning_runs.scope import Report, Scope
 from scripts.benchmarks.tuning_runs.trial import TunedRow
 
@@ -150,6 +150,22 @@ def test_images_show_every_augmentation_beside_none():
     check_width(report)
 
 
+def test_prompts_stand_beside_what_learns():
+    trained = {"soft prompt, prefix": 640, "adapter, lora": 12_288, "full fine-tuning": 260_032}
+    rows = [
+        row("prompts", name, seed, "TREC", eval_accuracy=0.3 + 0.1 * seed, trained_parameters=trained.get(name, 0),
+            peak_memory_bytes=(seed + 5) * 1e8)
+        for name in (*prompts.PROMPTED, *prompts.TUNED)
+        for seed in range(3)
+    ]  # fmt: skip
+    report = prompts.report(rows)
+    by_name = {line["method"]: line for line in report.tables[0].rows}
+    assert list(by_name) == [*prompts.PROMPTED, *prompts.TUNED]
+    assert [line["learn"] for line in by_name.values()] == ["0", "0", "0", "0", "640", "12.3 k", "260 k"]
+    assert {(line["mean"], line["std"], line["peak_MB"]) for line in by_name.values()} == {("0.400", "0.100", 600)}
+    check_width(report)
+
+
 def test_packing_has_an_aim_of_its_own_for_each_kind_of_lengths():
     rates = {"packed_tokens_per_second": 2000.0, "padded_tokens_per_second": 1250.0}
     fills = {"packed_fill": 0.98, "padded_fill": 0.55, "lowest_speedup": 1.5, "highest_speedup": 1.75}
@@ -186,9 +202,9 @@ def test_a_dry_run_lists_every_run_and_makes_none(clone, tmp_path, real_data):
     for line in done.stdout.splitlines():
         if line.startswith(PARTS):
             runs[line.split()[0]] = runs.get(line.split()[0], 0) + int(line.rsplit(maxsplit=4)[1])
-    # 5 contenders on 2 tasks with 5 seeds, and the encoder; 4 kinds and 5 rates with 3; 5; 5 on 2 with 2; 2.
-    assert runs == {"small_data": 51, "adapters": 27, "forgetting": 5, "images": 20, "packing": 2}
-    assert "\n105 runs to make on " in done.stdout
+    # 5 contenders on 2 tasks with 5 seeds, and the encoder; 4 kinds and 5 rates with 3; 6; 5 on 2 with 2; 7 with 3; 2.
+    assert runs == {"small_data": 51, "adapters": 27, "forgetting": 6, "images": 20, "prompts": 21, "packing": 2}
+    assert "\n127 runs to make on " in done.stdout
     assert not (clone / "runs").exists()
     assert not (clone / "scripts" / "benchmarks" / "rows").exists()
     assert not (tmp_path / "cache").exists()

@@ -1,11 +1,7 @@
 """Two real processes over gloo: interrupted and resumed together, they are never interrupted."""
 
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +9,6 @@ import torch
 
 from hf_strategies.reports.events import read_events
 
-ROOT = Path(__file__).parents[2]
 TIMED = {"time", "train_runtime", "train_samples_per_second", "train_steps_per_second"}
 
 TRAIN = """
@@ -56,43 +51,18 @@ leave_process_group()
 """
 
 
-def launch(*arguments: str) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    shared = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-    shared |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-c", TRAIN, *arguments],
-            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        for rank in ranks:
-            _, errors = rank.communicate(timeout=240)
-            assert rank.returncode == 0, errors[-2000:]
-    finally:
-        for rank in ranks:
-            rank.kill()
-
-
 def events(folder: Path) -> list[dict]:
     found = read_events(folder / "events.jsonl")
     return [{n: v for n, v in event.items() if n not in TIMED} for event in found if event["event"] != "run"]
 
 
 @pytest.mark.parametrize("step", [6])  # in the second epoch, two updates behind the last log
-def test_both_ranks_go_on_as_if_never_stopped(tmp_path, step):
+def test_both_ranks_go_on_as_if_never_stopped(tmp_path, launch_ranks, step):
     straight, resumed = tmp_path / "straight", tmp_path / "resumed"
-    launch(str(straight), "")
+    launch_ranks(TRAIN, str(straight), "")
     later = [f"checkpoint-{number}" for number in range(step + 1, 10)]
     shutil.copytree(straight, resumed, ignore=lambda *_: later)
-    launch(str(resumed), str(resumed / f"checkpoint-{step}"))
+    launch_ranks(TRAIN, str(resumed), str(resumed / f"checkpoint-{step}"))
     ours, theirs = resumed / "checkpoint-9", straight / "checkpoint-9"
     assert (ours / "model.safetensors").read_bytes() == (theirs / "model.safetensors").read_bytes()
     for rank in range(2):

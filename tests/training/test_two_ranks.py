@@ -1,18 +1,12 @@
 """Two real processes over gloo: together they walk through the one-process order."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hf_strategies.randomness import shuffled_indices
-
-ROOT = Path(__file__).parents[2]
 
 TRAIN = """
 import json, sys
@@ -52,36 +46,11 @@ leave_process_group()
 """
 
 
-def launch(num_ranks: int, *arguments: str) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    shared = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(num_ranks)}
-    shared |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-c", TRAIN, *arguments],
-            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(num_ranks)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(num_ranks)
-    ]
-    try:
-        for rank in ranks:
-            _, errors = rank.communicate(timeout=120)
-            assert rank.returncode == 0, errors[-2000:]
-    finally:
-        for rank in ranks:
-            rank.kill()
-
-
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory, launch_ranks) -> Path:
     """Nine updates of 2 x 4 samples, on 24 rows and on 26; then again from the middle of the second epoch."""
     folder = tmp_path_factory.mktemp("two_ranks")
-    launch(2, str(folder))
+    launch_ranks(TRAIN, str(folder))
     return folder
 
 

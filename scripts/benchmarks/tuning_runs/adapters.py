@@ -4,13 +4,11 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from hf_strategies.reports import format_count
-
 from .. import Table
 from ..training_runs.goals import Goal
 from .encoder import pretraining
 from .scope import Report, Scope
-from .scores import LAST, scores_of, summary
+from .scores import LAST, costs, scores_of, summary
 from .small_data import classification, test_rows
 from .trial import Trial, TunedRow
 
@@ -50,22 +48,14 @@ def report(rows: Sequence[TunedRow]) -> Report:
         f"{TASK}: accuracy of {best}, the best of its sweep, / of its default", 1.02, [means[best] / means[LORA]]
     )
     by_name = {name: [row for row in rows if row.contender == name] for name in means}
-    costs = [
-        {
-            "weights": name,
-            "learn": format_count(by_name[name][0].results["trained_parameters"]),
-            "peak_MB": round(statistics.median(row.results["peak_memory_bytes"] for row in by_name[name]) / 1e6),
-            **summary(by_name[name], "eval_accuracy"),
-        }
-        for name in WEIGHTS
-    ]
+    kinds = [{"weights": name, **summary(by_name[name], "eval_accuracy"), **costs(by_name[name])} for name in WEIGHTS]
     rates = [
         {"weights": name, **summary(by_name[name], "eval_accuracy")} for name in (LORA, *(at(rate) for rate in RATES))
     ]
     caption = f"{TASK}, the examples and the recipe of small_data, accuracy on the test rows"
     return Report(
         [goal],
-        [Table(costs, f"{caption}: which weights learn"), Table(rates, f"{caption}: LoRA's rates, default first")],
+        [Table(kinds, f"{caption}: which weights learn"), Table(rates, f"{caption}: LoRA's rates, default first")],
         [
             "Adapters: all learn from all examples of small_data, and the last weights are scored.",
             "peak_MB is that of the whole process where there is no GPU: the libraries are most of it.",

@@ -31,6 +31,7 @@ def plan(scope: Scope) -> list[Trial]:
         "full, a tenth of the rate": {"learning_rate": FULL_RATE / 10},
         REPLAY: {"learning_rate": FULL_RATE, "train_file": [learned, replayed]},
         LORA: {"adapter": "lora", "learning_rate": FULL_RATE},
+        "lora, three times the rate": {"adapter": "lora", "learning_rate": 3 * FULL_RATE},
     }
 
     def measured(name: str) -> Any:
@@ -105,7 +106,6 @@ def report(rows: Sequence[TunedRow]) -> Report:
             "loss on Shakespeare": f"{row.results['eval_loss']:.3f}",
             "loss on its own text": f"{row.results['own_loss']:.3f}",
             "forgotten": f"{row.results['own_loss'] - before['own_loss']:+.3f}",
-            "seconds": round(row.wall_seconds, 1),
         }
         for row in rows
     ]

@@ -10,7 +10,7 @@ import yaml
 
 from hf_strategies.arguments import parse_arguments
 from hf_strategies.arguments.resolved import FILE_NAME, NOT_IDENTITY
-from hf_strategies.arguments.tuning_topics import FINETUNE, PRETRAIN
+from hf_strategies.arguments.tuning_topics import FINETUNE, PRETRAIN, SCORE
 from hf_strategies.errors import UserError
 
 from ..training_runs.measure import OUTPUT, ROOT, device_name, finish
@@ -19,10 +19,10 @@ from ..training_runs.run_process import locked
 from ..training_runs.trial import as_flag, key_of
 from .ingredients import Ingredient
 
-SCRIPTS = {FINETUNE: ROOT / "scripts" / "finetune.py", PRETRAIN: ROOT / "scripts" / "pretrain.py"}
+SCRIPTS = {job: ROOT / "scripts" / f"{job}.py" for job in (PRETRAIN, FINETUNE, SCORE)}
 
 SECONDS = "seconds.txt"  # beside a checkpoint that is kept
-COMMON: dict[str, Any] = {"save_total_limit": 1, "num_completions": 0}
+COMMON: dict[str, Any] = {"save_total_limit": 1, "num_completions": 0}  # of jobs that train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ class Trial:
 
     @property
     def all_settings(self) -> dict[str, Any]:
-        common = COMMON if isinstance(self.script, str) else {}
+        common = COMMON if self.script in (PRETRAIN, FINETUNE) else {}
         return {**common, "seed": self.seed, **self.settings}
 
     def key(self) -> str:
