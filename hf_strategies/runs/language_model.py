@@ -11,6 +11,7 @@ from hf_strategies.arguments.merging import SIZES
 from hf_strategies.arguments.topics import ModelArguments
 from hf_strategies.checkpoints.trust import refuse_untrusted
 from hf_strategies.distributed.pipeline.place import Place
+from hf_strategies.distributed.pipeline.plan import own_units, pipeline_plan
 from hf_strategies.distributed.zero import full_shape
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.models import resolve_sizes
@@ -149,6 +150,17 @@ def sketch_model(model: ModelArguments, *, block_size: int, objective: str = "ca
         config = _fresh_config(model, model.vocab_size or 256, {}, block_size)
     with torch.device("meta"):
         return create_model(config, head=HEAD_OF[objective], attn_implementation=model.attn_implementation)
+
+
+def check_stages(model: ModelArguments, place: Place, *, block_size: int, objective: str = "causal") -> None:
+    """Try to split the model that the settings ask for, without its weights: before data are prepared.
+
+    Raises:
+        UserError: It cannot be split like this.
+    """
+    if not model.trust_remote_code:  # code from the Hub may build its model in a way that only loading follows
+        sketch = sketch_model(model, block_size=block_size, objective=objective)
+        own_units(sketch, pipeline_plan(sketch), place)
 
 
 def unused_sizes(model: ModelArguments) -> list[str]:

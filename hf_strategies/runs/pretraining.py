@@ -18,7 +18,13 @@ from hf_strategies.reports import format_count
 from hf_strategies.runs import startup
 from hf_strategies.runs.cooldown import branch_cooldown
 from hf_strategies.runs.job import announce, check_same_data, push, run_in_folder, say, train
-from hf_strategies.runs.language_model import build_model, check_trusted, resolve_block_size, unused_sizes
+from hf_strategies.runs.language_model import (
+    build_model,
+    check_stages,
+    check_trusted,
+    resolve_block_size,
+    unused_sizes,
+)
 from hf_strategies.runs.machine import announce_machine
 from hf_strategies.runs.output_folder import OutputFolder, check_named, write_results
 from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
@@ -83,6 +89,9 @@ def run(
     announce(arguments, args, folder, notes, threads=threads)
     if trains(arguments.training):
         check_param_groups(arguments, args, block_size=block_size)
+    place = asked_place(asked_deepspeed(args.deepspeed), rank=args.process_index)
+    if place is not None:
+        check_stages(arguments.model, place, block_size=block_size, objective=arguments.strategy.objective)
     text = prepare(arguments, block_size, seed=data_seed(args))
     set_seed(args.seed)
     model = build_model(
@@ -92,7 +101,7 @@ def run(
         isolate_documents=arguments.data.isolate_documents,
         rows=max(args.per_device_train_batch_size, args.per_device_eval_batch_size),
         objective=arguments.strategy.objective,
-        place=asked_place(asked_deepspeed(args.deepspeed), rank=args.process_index),
+        place=place,
     )
     say("data      " + text.report.summary().replace("\n", "\n          "))
     say(f"model     {startup.describe_model(arguments, model)}")

@@ -26,8 +26,6 @@ from hf_strategies.adapters.reinitialization import reinitialize_head, reinitial
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.topics import ModelArguments
 from hf_strategies.arguments.tuning_topics import WeightArguments
-from hf_strategies.distributed.deepspeed_settings import asked_deepspeed
-from hf_strategies.distributed.pipeline.place import asked_place
 from hf_strategies.errors import UserError
 from hf_strategies.models import resolve_sizes
 from hf_strategies.models.factory import create_config, create_model, load_config, load_with_new_head
@@ -40,6 +38,7 @@ from hf_strategies.runs.language_model import (
     positions_of,
 )
 from hf_strategies.runs.tuned_pictures import check_pictures, image_shape
+from hf_strategies.runs.tuned_stages import stage_to_load
 from hf_strategies.tasks import TASKS
 from hf_strategies.tasks.labels import REGRESSION
 from hf_strategies.tasks.task import Task, TaskSettings
@@ -167,15 +166,13 @@ def build_tuned_model(
         setattr(config, name, value)
     made_for = (config.architectures or [""])[0]
     notes = pad(config, processor)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"place": stage_to_load(weights, args)}
     if weights.quantization is not None:
         if weights.adapter is None:
             raise UserError(
                 f"quantization {weights.quantization} freezes the checkpoint: name an adapter to train on it"
             )
         options["quantization_config"] = quantization_config(weights.quantization, _base_plan(args, config, task))
-    elif weights.adapter in (None, "lora") and not weights.reinitialize_blocks:  # others look at weights as they start
-        options["place"] = asked_place(asked_deepspeed(args.deepspeed), rank=args.process_index)
     with no_loading_report():
         model, new = load_with_new_head(
             arguments.model.model_name_or_path,
