@@ -67,7 +67,8 @@ class GuardingMixin(BeginningMixin, RespondingMixin):
         self._guard = None
         if self.guard_options is None:
             return prepared
-        if self.is_deepspeed_enabled and self._zero_step is None:
+        is_watched = self._zero_step is not None and self._zero_step.engine is self.model_wrapped
+        if self.is_deepspeed_enabled and not is_watched:
             if not ZeroStep.can_watch(self.model_wrapped):
                 logger.warning("the step guard is off: it works with ZeRO's own optimizers, of DeepSpeed %s on", SINCE)
                 return prepared

@@ -37,7 +37,7 @@ class Pipeline:
     ) -> None:
         self.place = place
         self.engine: Any = None
-        self._model, self._load, self._loss = model, load, None
+        self._model, self._load = model, load
         self._options = settings.get("pipeline") or {}
         self._plan = pipeline_plan(model)
         units = units_of(model, self._plan)
@@ -60,24 +60,23 @@ class Pipeline:
 
         deepspeed.init_distributed(distributed.get_backend())  # over the processes that have found each other
         self.batches = MicroBatches()
-        layers, tail = build_layers(self._model, self._plan, self.batches)
 
-        def loss_of(travelling: tuple[Tensor, Tensor], _: Tensor) -> Tensor:
-            hidden, number = travelling
-            found = loss(tail, hidden, int(number))
-            return found * self.engine.gradient_accumulation_steps()  # by which the engine divides
+        def scaled(tail: nn.Module, hidden: Tensor, number: int) -> Tensor:
+            return (
+                loss(tail, hidden, number) * self.engine.gradient_accumulation_steps()
+            )  # by which the engine divides
 
         module = StagedModule(
-            layers,
+            build_layers(self._model, self._plan, self.batches, scaled),
             cut_layers(self._model, self.cuts),
-            loss=loss_of,
             interval=self._options.get("activation_checkpoint_interval", 0),
             load=self._load,
         )
         own = {name: value for name, value in settings.items() if optimizer is not None or name != "zero_optimization"}
         self.engine, *_ = deepspeed.initialize(model=module, optimizer=optimizer, config=own)
         if optimizer is not None:
-            norm_over_stages(self.engine)
+            if hasattr(self.engine.optimizer, "scaled_global_norm"):  # the one that adds up bf16 in float32 is right
+                norm_over_stages(self.engine)
             name_as_in(self._model, self.engine)
 
     def train(self, inputs: Sequence[Mapping[str, Any]]) -> Tensor:

@@ -130,6 +130,8 @@ class PipeliningMixin(Host):
         self._waiting.append((inputs, num_items_in_batch))
         if not self.accelerator.sync_gradients:
             return torch.zeros((), device=self.args.device)
+        if callable(getattr(self.optimizer, "train", None)):  # as the host does: a schedule-free one has two modes
+            self.optimizer.train()
         try:
             loss = self._pipeline.train([inputs for inputs, _ in self._waiting])
         finally:
@@ -209,14 +211,13 @@ class PipeliningMixin(Host):
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Return this stage's share: the host adds up over all processes."""
-        return super().floating_point_ops(inputs) // (1 if self._pipeline is None else self._pipeline.place.stages)
+        return super().floating_point_ops(inputs) // self.num_stages
 
     def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
         before = self.state.num_input_tokens_seen
         super()._track_num_input_tokens(inputs)
-        if self._pipeline is not None:  # each stage has counted the same tokens
-            seen = self.state.num_input_tokens_seen - before
-            self.state.num_input_tokens_seen = before + seen // self._pipeline.place.stages
+        seen = self.state.num_input_tokens_seen - before  # each stage has counted the same
+        self.state.num_input_tokens_seen = before + seen // self.num_stages
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         if self._pipeline is None:

@@ -77,15 +77,16 @@ class Faulty(StrategyTrainer):
         self.sums[step] = [param.double().abs().sum().item() for param in here]
 
 def run(
-    rank, world, name, stages=1, engine={}, family="llama", start=None, resume=None, lora=False, trained=True,
-    optimizer=None, ragged_rows=False, bad=(), frozen=None, guard={}, callbacks=(), settings={}, **options,
+    rank, world, name, stages=1, engine={}, sums=None, family="llama", start=None, resume=None, lora=False,
+    trained=True, trains=1, optimizer=None, ragged_rows=False, bad=(), frozen=None, guard={}, callbacks=(),
+    settings={}, **options,
 ):
     accumulation = options.pop("gradient_accumulation_steps", 2)
     replicas = world // stages
     zero = {
         "pipeline": {"stages": stages, **engine}, "zero_optimization": {"stage": options.pop("stage", 1)},
         "train_batch_size": "auto", "train_micro_batch_size_per_gpu": "auto", "gradient_accumulation_steps": "auto",
-        "gradient_clipping": "auto", "bf16": {"enabled": "auto"},
+        "gradient_clipping": "auto", "bf16": {"enabled": "auto"}, "data_types": {"grad_accum_dtype": sums},
     } if world > 1 else None
     args = TrainingArguments(f"{folder}/{name}", **{
         "max_steps": 4, "per_device_train_batch_size": 8 // accumulation // replicas, "deepspeed": zero,
@@ -112,7 +113,8 @@ def run(
         )
         trainer.bad, trainer.actions, trainer.sums = bad, {}, {}
         if trained:
-            trainer.train(resume_from_checkpoint=resume and f"{folder}/{resume}")
+            for _ in range(trains):
+                trainer.train(resume_from_checkpoint=resume and f"{folder}/{resume}")
             trainer.save_last()
             told |= {"sums": trainer.sums, "actions": trainer.actions, "step": trainer.state.global_step}
             told |= {"flos": trainer.state.total_flos, "tokens": trainer.state.num_input_tokens_seen}
@@ -166,11 +168,15 @@ KINDS: dict[str, dict] = {
     "ragged": {"world": 2, "stages": 2, "ragged_rows": True, "gradient_accumulation_steps": 8},
     "tuned": {"world": 4, "stages": 2, "engine": {"activation_checkpoint_interval": 1}, **TUNED},
     "scheduled": {"world": 2, "stages": 2, **SCHEDULED},
+    "free": {"world": 2, "stages": 2, "optimizer": {"name": "schedule_free_adamw", "lr": 1e-2}},
     "stopped": {"world": 2, "stages": 2, **STOPPED},
     "guarded": {"world": 2, "stages": 2, **BAD},
 }
 PLAIN = {"world": 2, "stages": 2}
 OTHERS: dict[str, dict] = {
+    "bf16": {**PLAIN, "bf16": True, "gradient_accumulation_steps": 8},
+    "bf16_sums32": {**PLAIN, "bf16": True, "gradient_accumulation_steps": 8, "sums": "fp32"},
+    "again": {**PLAIN, "trains": 2, "bad": [3]},
     "returned": {**PLAIN, "bad": [9, 10], "max_steps": 12, "guard": {"patience": 2, "snapshot_steps": 3}},
     "saved": {**PLAIN, **SAVED, "family": "gpt2"},  # with dropout: what follows a resume must draw the same
     "resumed": {**PLAIN, "max_steps": 6, "family": "gpt2", "resume": "saved/checkpoint-2"},
@@ -281,10 +287,20 @@ def test_a_saved_folder_is_evaluated_without_training(runs):
     assert told(runs, "continued")["evaluated"]["eval_loss"] == column(told(runs, "saved"), "eval_loss")[-1]
 
 
+@pytest.mark.parametrize("name", ["bf16", "bf16_sums32"])
+def test_bf16_weights_learn_much_as_others_do(runs, name):
+    found, float32 = told(runs, name), told(runs, "middle")
+    assert column(found, "loss") == pytest.approx(column(float32, "loss"), rel=5e-3)  # bf16 has three digits
+    assert column(found, "grad_norm") == pytest.approx(column(float32, "grad_norm"), rel=0.03)
+    assert column(found, "grad_norm") != pytest.approx(column(float32, "grad_norm"), rel=1e-5)
+    assert AutoModelForCausalLM.from_pretrained(runs / name, dtype="auto").dtype is torch.bfloat16
+
+
 def test_the_guard_skips_what_only_the_last_stage_meets(runs):
     for rank in range(2):
-        actions = told(runs, "guarded", rank)["actions"]
-        assert {step: action for step, action in actions.items() if action != "take"} == {"3": "skip"}
+        for kind in ("guarded", "again"):  # the second time with another engine
+            actions = told(runs, kind, rank)["actions"]
+            assert {step: action for step, action in actions.items() if action != "take"} == {"3": "skip"}
 
 
 def test_the_guard_goes_back_on_all_stages_together(runs):

@@ -16,6 +16,7 @@ from hf_strategies.distributed.pipeline.skeleton import Skeleton, tail_of
 # What travels between stages: hidden states, and the number of their micro-batch. All else each stage has read itself.
 Travelling = tuple[Tensor, Tensor]
 Inputs = Mapping[str, Any]
+Loss = Callable[[nn.Module, Tensor, int], Tensor]  # of what stands behind the blocks, hidden states, and a number
 
 
 class MicroBatches:
@@ -82,14 +83,16 @@ class Block(nn.Module):
 
 
 class Last(nn.Module):
-    """Holds what follows the blocks, which computes the loss of the hidden states that pass here."""
+    """From hidden states to the loss of a micro-batch."""
 
-    def __init__(self, tail: nn.Module) -> None:
+    def __init__(self, tail: nn.Module, loss: Loss) -> None:
         super().__init__()
         self.tail = tail
+        self._loss = loss
 
-    def forward(self, travelling: Travelling) -> Travelling:
-        return travelling
+    def forward(self, travelling: Travelling) -> Tensor:
+        hidden, number = travelling
+        return self._loss(self.tail, hidden, int(number))
 
 
 class Tied(TiedLayerSpec):
@@ -113,7 +116,6 @@ class StagedModule(PipelineModule):
     Args:
         layers: All of them, with the weights of other stages on the meta device.
         cuts: Numbers of the layers at which stages begin, and their number.
-        loss: Of hidden states and the inputs of their micro-batch.
         interval: Number of layers whose activations are computed again together in the backward pass; 0 keeps all.
         load: Reads this stage's weights from a checkpoint's folder.
     """
@@ -123,7 +125,6 @@ class StagedModule(PipelineModule):
         layers: Sequence[Any],
         cuts: Sequence[int],
         *,
-        loss: Callable[[Travelling, Tensor], Tensor],
         interval: int,
         load: Callable[[Path], None],
     ) -> None:
@@ -132,7 +133,6 @@ class StagedModule(PipelineModule):
             super().__init__(
                 layers,
                 num_stages=len(cuts) - 1,
-                loss_fn=loss,
                 activation_checkpoint_interval=interval,
                 checkpointable_layers=[Block.__name__],
                 dynamic_shape=True,
@@ -155,25 +155,23 @@ class StagedModule(PipelineModule):
         super()._synchronize_tied_weights()
 
 
-def build_layers(model: nn.Module, plan: PipelinePlan, batches: MicroBatches) -> tuple[list[Any], nn.Module]:
-    """Make the layers of a whole pipeline.
+def build_layers(model: nn.Module, plan: PipelinePlan, batches: MicroBatches, loss: Loss) -> list[Any]:
+    """Make the layers of a whole pipeline; one that holds the embedding stands at either end, where that is tied.
 
     Args:
         model: With the weights of this stage; those of others may be on the meta device.
         plan: Its plan.
         batches: Where each stage finds the inputs of a micro-batch.
-
-    Returns:
-        Layers; one that holds the tied embedding stands at either end, where it is tied. And the tail, for the loss.
+        loss: Of a micro-batch.
     """
     context = Context(Skeleton(model, plan, embeds=False), batches)
-    tail = tail_of(model, plan)
     blocks = [Block(block, number, context) for number, block in enumerate(getattr(base_of(model), plan.blocks))]
-    layers: list[Any] = [First(Skeleton(model, plan, embeds=True), batches), *blocks, Last(tail)]
+    first, last = First(Skeleton(model, plan, embeds=True), batches), Last(tail_of(model, plan), loss)
+    layers: list[Any] = [first, *blocks, last]
     if is_tied(model):
         embedding = Tied(causal_lm_of(model).get_input_embeddings())
         layers = [embedding, *layers, embedding]
-    return layers, tail
+    return layers
 
 
 def cut_layers(model: nn.Module, cuts: Sequence[int]) -> list[int]:

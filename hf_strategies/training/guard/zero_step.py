@@ -29,6 +29,7 @@ class ZeroStep:
     """
 
     def __init__(self, engine: Any, is_bad: Callable[[Tensor, Tensor, Callable[[], float] | None], bool]) -> None:
+        self.engine = engine
         self._optimizer = engine.optimizer
         self._is_bad = is_bad
         self._loss: Tensor | None = None
@@ -88,13 +89,9 @@ class ZeroStep:
 class PipelineStep(ZeroStep):
     """The same of a pipeline's engine, whose last stage alone knows the loss of an update."""
 
-    def __init__(self, engine: Any, is_bad: Callable[[Tensor, Tensor, Callable[[], float] | None], bool]) -> None:
-        super().__init__(engine, is_bad)
-        self._engine = engine
-
     def _take_loss(self) -> Tensor:
         """Return the loss, such that its mean over all ranks is that of the update."""
-        engine = self._engine
+        engine = self.engine
         if engine.total_loss is None:
             return torch.zeros((), device=engine.device)
         return engine.total_loss.detach() * engine.num_stages / engine.gradient_accumulation_steps()
