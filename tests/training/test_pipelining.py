@@ -19,135 +19,7 @@ from hf_strategies.checkpoints.choice import stored
 pytest.importorskip("deepspeed")
 
 ROOT = Path(__file__).parents[2]
-
-RUN = """
-import json, multiprocessing, os, re, socket, sys
-import deepspeed, peft, torch
-from transformers import (
-    AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM,
-    TrainingArguments, default_data_collator,
-)
-from hf_strategies.callbacks.early_stopping import EarlyStoppingCallback
-from hf_strategies.callbacks.weight_averaging import WeightAveragingCallback
-from hf_strategies.distributed.process_group import leave_process_group
-from hf_strategies.errors import UserError
-from hf_strategies.metrics.language_modeling import language_modeling_metrics, next_token_nll
-from hf_strategies.optimizers import OptimizerFactory
-from hf_strategies.training import StrategyTrainer
-from hf_strategies.training.guard import GuardOptions
-
-torch.set_num_threads(1)
-folder, tasks = sys.argv[1], json.loads(sys.argv[2])
-sizes = dict(
-    vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=4, num_attention_heads=4,
-    num_key_value_heads=2, max_position_embeddings=32, pad_token_id=0,
-)
-windows = dict(use_sliding_window=True, sliding_window=4, max_window_layers=2)
-drop = dict(resid_pdrop=0.1, embd_pdrop=0.1, attn_pdrop=0.1)
-models = {
-    "llama": lambda: LlamaForCausalLM(LlamaConfig(**sizes, tie_word_embeddings=True)),
-    "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**sizes, **windows)),
-    "gpt2": lambda: GPT2LMHeadModel(GPT2Config(vocab_size=64, n_embd=32, n_layer=4, n_head=4, n_positions=32, **drop)),
-}
-
-draws = torch.Generator().manual_seed(0)
-rows = []
-for _ in range(68):
-    ids, skipped, border = torch.randint(1, 64, (16,), generator=draws), *torch.randint(3, 12, (2,), generator=draws)
-    labels = torch.where(torch.arange(16) < skipped, -100, ids)
-    positions = torch.cat([torch.arange(border), torch.arange(16 - border)])  # two texts in a row
-    rows.append({"input_ids": ids, "labels": labels, "position_ids": positions})
-
-def ragged(rows):
-    lengths = [8 + int(row["input_ids"][0]) % 8 for row in rows]
-    batch = {name: torch.stack([row[name][: max(lengths)] for row in rows]) for name in ("input_ids", "labels")}
-    there = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-    return {**batch, "labels": batch["labels"].where(there, -100), "attention_mask": there.long()}
-
-class Faulty(StrategyTrainer):
-    bad = ()
-    actions, sums = {}, {}
-    def compute_loss(self, *args, **kwargs):  # which in a pipeline the last stage alone is asked for
-        found = super().compute_loss(*args, **kwargs)
-        return found * float("nan") if self.model.training and self.state.global_step + 1 in self.bad else found
-    def _end_update(self):
-        super()._end_update()
-        step, here = self.state.global_step + 1, [param for param in self.model.parameters() if not param.is_meta]
-        self.actions[step] = self._verdict.action.value
-        self.sums[step] = [param.double().abs().sum().item() for param in here]
-
-def run(
-    rank, world, name, stages=1, engine={}, sums=None, family="llama", start=None, resume=None, lora=False,
-    trained=True, trains=1, optimizer=None, ragged_rows=False, bad=(), frozen=None, guard={}, callbacks=(),
-    settings={}, **options,
-):
-    accumulation = options.pop("gradient_accumulation_steps", 2)
-    replicas = world // stages
-    zero = {
-        "pipeline": {"stages": stages, **engine}, "zero_optimization": {"stage": options.pop("stage", 1)},
-        "train_batch_size": "auto", "train_micro_batch_size_per_gpu": "auto", "gradient_accumulation_steps": "auto",
-        "gradient_clipping": "auto", "bf16": {"enabled": "auto"}, "data_types": {"grad_accum_dtype": sums},
-    } if world > 1 else None
-    args = TrainingArguments(f"{folder}/{name}", **{
-        "max_steps": 4, "per_device_train_batch_size": 8 // accumulation // replicas, "deepspeed": zero,
-        "gradient_accumulation_steps": accumulation, "per_device_eval_batch_size": 4, "eval_strategy": "steps",
-        "eval_steps": 2, "learning_rate": 1e-2, "logging_steps": 1, "save_strategy": "no", "use_cpu": True,
-        "report_to": "none", "disable_tqdm": True, **options,
-    })
-    torch.manual_seed(0)
-    model = models[family]() if start is None else AutoModelForCausalLM.from_pretrained(f"{folder}/{start}")
-    for weight, param in model.named_parameters():
-        param.requires_grad_(frozen is None or not re.search(frozen, weight))
-    if lora:
-        model = peft.get_peft_model(model, peft.LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
-    made = {"EarlyStopping": lambda: EarlyStoppingCallback(1), "Averaging": lambda: WeightAveragingCallback("ema")}
-    told = {}
-    try:
-        trainer = Faulty(
-            model, args, train_dataset=rows, eval_dataset=rows[:13],
-            data_collator=ragged if ragged_rows else default_data_collator,
-            preprocess_logits_for_metrics=next_token_nll, callbacks=[made[callback]() for callback in callbacks],
-            compute_metrics=lambda found: language_modeling_metrics(found.predictions, num_bytes=100.0), **settings,
-            guard=GuardOptions(**guard),
-            **({"optimizer_cls_and_kwargs": (OptimizerFactory, optimizer)} if optimizer else {}),
-        )
-        trainer.bad, trainer.actions, trainer.sums = bad, {}, {}
-        if trained:
-            for _ in range(trains):
-                trainer.train(resume_from_checkpoint=resume and f"{folder}/{resume}")
-            trainer.save_last()
-            told |= {"sums": trainer.sums, "actions": trainer.actions, "step": trainer.state.global_step}
-            told |= {"flos": trainer.state.total_flos, "tokens": trainer.state.num_input_tokens_seen}
-        told |= {"evaluated": trainer.evaluate(), "log": trainer.state.log_history}
-    except UserError as error:
-        told["refused"] = str(error)
-    os.makedirs(f"{folder}/{name}", exist_ok=True)
-    with open(f"{folder}/{name}/told-{rank}.json", "w") as file:
-        json.dump(told, file)
-
-def start_rank(rank, port, world, **task):
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    os.environ |= {"WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world)}
-    run(rank, world, **task)
-    leave_process_group()
-
-for task in tasks:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    ranks = [
-        multiprocessing.get_context("fork").Process(target=start_rank, args=(rank, port), kwargs=task)
-        for rank in range(task["world"])
-    ]
-    for rank in ranks:
-        rank.start()
-    for rank in ranks:
-        rank.join(120)
-    if any(rank.exitcode != 0 for rank in ranks):
-        for rank in ranks:
-            rank.kill()
-        sys.exit(f"{task} failed")
-"""
+SCRIPT = Path(__file__).with_name("pipelined_runs.py")
 
 SAVED = {"save_strategy": "steps", "save_steps": 2, "max_steps": 6}
 NUM_EPOCH = {"num_train_epochs": 1, "max_steps": -1, "include_num_input_tokens_seen": "all", "max_grad_norm": 0.3}
@@ -180,10 +52,10 @@ OTHERS: dict[str, dict] = {
     "returned": {**PLAIN, "bad": [9, 10], "max_steps": 12, "guard": {"patience": 2, "snapshot_steps": 3}},
     "saved": {**PLAIN, **SAVED, "family": "gpt2"},  # with dropout: what follows a resume must draw the same
     "resumed": {**PLAIN, "max_steps": 6, "family": "gpt2", "resume": "saved/checkpoint-2"},
-    "continued": {**PLAIN, "start": "saved", "family": "gpt2", "trained": False},
+    "continued": {**PLAIN, "start": "saved", "family": "gpt2", "trains": 0},
     "adapted": {**PLAIN, **SAVED, "lora": True},
     "adapted_on": {**PLAIN, "max_steps": 6, "lora": True, "resume": "adapted/checkpoint-4"},
-    "stage0": {**PLAIN, "stage": 0},
+    "stage0": {**PLAIN, "zero": 0},
     "muon": {**PLAIN, "optimizer": {"name": "muon", "lr": 1e-3}},
     "averaged": {**PLAIN, "callbacks": ["Averaging"]},
     "twice": {**PLAIN, "settings": {"r_drop": 1.0}},
@@ -201,7 +73,7 @@ def runs(tmp_path_factory) -> Path:
         tasks += [{"name": name, **task}, {**alone, "name": f"{name}-alone", "world": 1}]
     tasks += [{"name": name, **task} for name, task in OTHERS.items()]
     done = subprocess.run(
-        [sys.executable, "-c", RUN, str(folder), json.dumps(tasks)],
+        [sys.executable, str(SCRIPT), str(folder), json.dumps(tasks)],
         env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
