@@ -19,8 +19,9 @@ pretrain: $(READY)
 	$(BIN)/accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
 		scripts/pretrain.py
 
+# DeepSpeed compiles a helper at its first use, with the ninja that is found on the path.
 test: lint
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q
+	PATH="$(CURDIR)/$(BIN):$$PATH" HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q
 
 lint: $(TESTS_READY)
 	$(BIN)/ruff check .

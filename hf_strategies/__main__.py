@@ -1,9 +1,11 @@
-"""Look at the shelves.
+"""Look at the shelves, make a plain model of a checkpoint, and write out what a clone has beside the package.
 
-python -m hf_strategies list                 every shelf
-python -m hf_strategies list optimizers      one of them
-python -m hf_strategies show muon            one strategy
-python -m hf_strategies show pretrain        one recipe
+python -m hf_strategies list                     every shelf
+python -m hf_strategies list optimizers          one of them
+python -m hf_strategies show muon                one strategy
+python -m hf_strategies show pretrain            one recipe
+python -m hf_strategies convert CHECKPOINT OUT   a folder for from_pretrained, from any checkpoint or run
+python -m hf_strategies configs OUT              scripts/, accelerate_configs/, ds_configs/: for those without a clone
 """
 
 import inspect
@@ -11,6 +13,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 from hf_strategies.adapters import ADAPTERS, QUANTIZATIONS
 from hf_strategies.arguments.layers import find_recipe, recipe_names, recipe_summary
@@ -23,6 +26,7 @@ from hf_strategies.metrics import METRICS
 from hf_strategies.models import ARCHITECTURES
 from hf_strategies.objectives import OBJECTIVES
 from hf_strategies.optimizers import OPTIMIZERS
+from hf_strategies.planning.shipped_files import write_configs
 from hf_strategies.registry import Entry, Registry
 from hf_strategies.reports.terminal import format_table, format_value
 from hf_strategies.schedulers import SCHEDULERS
@@ -97,6 +101,15 @@ def _describe(kind: str, entry: Entry) -> str:
     return f"{kind} {entry.name}\n{textwrap.indent(body, '  ')}\n"
 
 
+def _convert(checkpoint: Path, out: Path) -> str:
+    from transformers.utils import logging
+
+    from hf_strategies.checkpoints.conversion import convert
+
+    logging.disable_progress_bar()
+    return convert(checkpoint, out)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -105,6 +118,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             print("\n".join(list_shelves(words[1:])))
         elif words[:1] == ["show"] and len(words) == 2:
             print("\n".join(show(words[1])))
+        elif words[:1] == ["convert"] and len(words) == 3:
+            print(_convert(Path(words[1]), Path(words[2])))
+        elif words[:1] == ["configs"] and len(words) == 2:
+            print(write_configs(Path(words[1])))
         else:
             print(__doc__)
             return 0 if words in ([], ["--help"], ["-h"]) else 2

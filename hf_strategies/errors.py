@@ -35,6 +35,12 @@ class StoppedError(Exception):
     exit_code = 143  # what a shell says of a process that SIGTERM has ended
 
 
+class LostRankError(Exception):
+    """Another process of the job is gone, and this one stops with it."""
+
+    exit_code = 1
+
+
 def did_you_mean(word: object, known: Iterable[object]) -> str:
     """Return `, did you mean 'x'?` for the known name nearest to `word`, or nothing when none is near."""
     near = difflib.get_close_matches(str(word), list(map(str, known)), n=1)

@@ -4,12 +4,23 @@ from collections.abc import Mapping
 
 from hf_strategies.arguments.merging import Value
 from hf_strategies.arguments.quantities import parse_batch_size
-from hf_strategies.distributed.ranks import world_size
+from hf_strategies.distributed.deepspeed_settings import asked_deepspeed
+from hf_strategies.distributed.parallel_sizes import asked_parallel_sizes
 from hf_strategies.errors import UserError
 
 
+def asked_replicas(values: Mapping[str, Value]) -> int:
+    """Count the replicas that share the samples of an update.
+
+    Raises:
+        UserError: The launcher's processes do not divide, or DeepSpeed's file cannot be read.
+    """
+    deepspeed = values.get("deepspeed")
+    return asked_parallel_sizes(asked_deepspeed(deepspeed.value if deepspeed else None)).data
+
+
 def tokens_per_update(values: Mapping[str, Value], *, block_size: int = 0) -> int | None:
-    """Count the tokens of one update over all devices; None where the settings leave it open, or are wrong.
+    """Count the tokens of one update over all replicas; None where the settings leave it open, or are wrong.
 
     Args:
         values: The settings.
@@ -23,9 +34,10 @@ def tokens_per_update(values: Mapping[str, Value], *, block_size: int = 0) -> in
     length, batch = get("max_seq_length", block_size), values.get("global_batch_size")
     if length < 1:
         return None
-    if batch is None or batch.value is None:
-        return length * world_size() * get("per_device_train_batch_size", 8) * get("gradient_accumulation_steps", 1)
     try:
+        if batch is None or batch.value is None:
+            micro_batch, accumulation = get("per_device_train_batch_size", 8), get("gradient_accumulation_steps", 1)
+            return length * asked_replicas(values) * micro_batch * accumulation
         size = parse_batch_size(batch.value)
     except UserError:
         return None

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from hf_strategies.adapters import ADAPTERS
+from hf_strategies.arguments.machine_checks import machine_problems
 from hf_strategies.arguments.merging import BELONGS_TO, SIZES, Value
 from hf_strategies.arguments.objective_checks import objective_problems
 from hf_strategies.arguments.prompting_checks import prompting_problems
@@ -121,6 +122,7 @@ def find_problems(values: dict[str, Value], job: str) -> Iterator[str]:
     yield from _strategy_problems(values)
     yield from _decay_problems(values)
     yield from _combinations(values)
+    yield from machine_problems(values)
     if job == FINETUNE:
         yield from tuning_problems(values)
         return

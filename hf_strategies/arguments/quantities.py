@@ -27,28 +27,28 @@ def parse_batch_size(text: str) -> BatchSize:
 
 
 def split_batch(
-    batch: BatchSize, *, max_seq_length: int, per_device: int, world_size: int, shrink: bool
+    batch: BatchSize, *, max_seq_length: int, per_device: int, replicas: int, shrink: bool
 ) -> tuple[int, int]:
-    """Split a global batch over devices and micro-batches.
+    """Split a global batch over replicas and micro-batches.
 
     Args:
         batch: The global batch.
         max_seq_length: Tokens per sequence.
         per_device: Sequences per micro-batch on one device.
-        world_size: Devices.
+        replicas: Of the model, which share the samples: the devices, unless several hold one model together.
         shrink: Take `per_device` for a ceiling, and the largest micro-batch under it that fits.
 
     Returns:
         Sequences per micro-batch on one device, and micro-batches per update.
 
     Raises:
-        UserError: The batch is not a whole number of micro-batches on all devices; names the nearest that are.
+        UserError: The batch is not a whole number of micro-batches on all replicas; names the nearest that are.
     """
     sequences = batch.count if batch.unit == "sequences" else max(1, round(batch.count / max_seq_length))
-    if shrink and sequences % world_size == 0:
-        share = sequences // world_size
+    if shrink and sequences % replicas == 0:
+        share = sequences // replicas
         per_device = max(size for size in range(1, min(per_device, share) + 1) if share % size == 0)
-    step = per_device * world_size
+    step = per_device * replicas
     if sequences % step == 0:
         return per_device, sequences // step
     below, above = sequences // step * step, -(-sequences // step) * step
@@ -59,6 +59,6 @@ def split_batch(
     ]
     shown = f"{batch.count} tokens ({sequences} sequences)" if batch.unit == "tokens" else f"{sequences} sequences"
     raise UserError(
-        f"global_batch_size of {shown} is not a multiple of {per_device} per device x {world_size} devices; "
+        f"global_batch_size of {shown} is not a multiple of {per_device} per device x {replicas} replicas; "
         f"nearest: {' or '.join(near)}, or another per_device_train_batch_size"
     )

@@ -11,6 +11,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_utils import has_length
 from transformers.training_args import ParallelMode
 
+from hf_strategies.distributed.parallel_sizes import data_replicas
 from hf_strategies.distributed.sharding import is_sharded
 from hf_strategies.errors import UserError
 from hf_strategies.schedulers.late_start import JOINS_AFTER, start_step
@@ -57,7 +58,7 @@ class GradualUnfreezingCallback(TrainerCallback):
         train_dataloader: DataLoader,
         **kwargs: Any,
     ) -> None:
-        samples = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        samples = args.train_batch_size * args.gradient_accumulation_steps * data_replicas(args)
         batches = len(train_dataloader) if has_length(train_dataloader) else None
         run = RunScale(
             num_training_steps=state.max_steps,

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import has_length
 
+from hf_strategies.distributed.parallel_sizes import data_replicas
 from hf_strategies.errors import UserError
 from hf_strategies.schedulers import RunScale
 from hf_strategies.schedulers.value_curves import ValueCurve, check_hyperparameter
@@ -90,7 +91,7 @@ class HyperparameterCurveCallback(TrainerCallback):
                 group.setdefault(f"initial_{name}", numbers[name])
         if not any(group.get(f"initial_{name}") for group in optimizer.param_groups):
             raise UserError(f"a curve of {name} has nothing to change: every parameter group has it at 0")
-        samples = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        samples = args.train_batch_size * args.gradient_accumulation_steps * data_replicas(args)
         batches = len(train_dataloader) if has_length(train_dataloader) else None
         self._factor = self.curve.bind(
             RunScale(

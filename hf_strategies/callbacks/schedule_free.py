@@ -6,13 +6,23 @@ from typing import Any
 from torch.optim import Optimizer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from hf_strategies.distributed.zero import zero_optimizer
+from hf_strategies.optimizers.zero_modes import ZeroModes
+
 logger = logging.getLogger(__name__)
 
 
 def has_modes(optimizer: Any) -> bool:
     """Tell whether an optimizer trains other weights than it wants to be judged by, and can switch between them."""
-    inner = getattr(optimizer, "optimizer", optimizer)  # accelerate's wrapper has both methods for any optimizer
+    inner = innermost(optimizer)  # accelerate's wrapper has both methods for any optimizer
     return callable(getattr(inner, "train", None)) and callable(getattr(inner, "eval", None))
+
+
+def innermost(optimizer: Any) -> Any:
+    """Return the optimizer inside accelerate's and DeepSpeed's wrappers."""
+    while hasattr(optimizer, "optimizer"):
+        optimizer = optimizer.optimizer
+    return optimizer
 
 
 class ScheduleFreeCallback(TrainerCallback):
@@ -32,9 +42,11 @@ class ScheduleFreeCallback(TrainerCallback):
         optimizer: Optimizer | None = None,
         **kwargs: Any,
     ) -> None:
+        inner, zero = innermost(optimizer), zero_optimizer(optimizer)
         if not has_modes(optimizer):
-            inner = getattr(optimizer, "optimizer", optimizer)
             logger.warning("ScheduleFreeCallback has nothing to do: %s keeps no average", type(inner).__name__)
+        elif zero is not None and not isinstance(getattr(inner.train, "__self__", None), ZeroModes):
+            ZeroModes(zero, inner)
 
     def on_step_end(
         self,

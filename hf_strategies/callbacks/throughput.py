@@ -15,6 +15,7 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 from transformers import PreTrainedConfig, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_strategies.distributed.devices import PeakRate, peak_rate
+from hf_strategies.distributed.parallel_sizes import data_replicas
 from hf_strategies.models.flops import multiplied_parameters, training_flops_per_token
 
 
@@ -212,9 +213,8 @@ def _compute_dtype(args: TrainingArguments, model: nn.Module) -> torch.dtype:
 
 
 def _num_replicas(args: TrainingArguments, model: nn.Module) -> int:
-    """Return how many ranks see different data."""
+    """Return how many ranks see different data; a model may have been split as it was loaded."""
     mesh = args.parallelism_config
-    shared = getattr(model, "_tp_size", None) or 1
     if mesh is not None:
-        shared = mesh.tp_size * mesh.cp_size * mesh.sp_size
-    return args.world_size // shared
+        return args.world_size // (mesh.tp_size * mesh.cp_size * mesh.sp_size)
+    return min(data_replicas(args), args.world_size // (getattr(model, "_tp_size", None) or 1))

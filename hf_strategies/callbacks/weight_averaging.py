@@ -1,6 +1,7 @@
 """An average of the weights, in their place wherever weights are looked at."""
 
 import logging
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +18,11 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from hf_strategies.callbacks.average_settings import check_average_settings
 from hf_strategies.callbacks.averages import Average, Moment
 from hf_strategies.callbacks.averages_file import averages_file, read_averages, write_averages
-from hf_strategies.callbacks.schedule_free import has_modes
+from hf_strategies.callbacks.schedule_free import has_modes, innermost
 from hf_strategies.callbacks.shelf import AVERAGES
 from hf_strategies.callbacks.stored_state import stored_attributes
 from hf_strategies.distributed.sharding import local
+from hf_strategies.distributed.zero import full_shape, refresh_weights, trained_shares, zero_optimizer
 from hf_strategies.errors import UserError
 from hf_strategies.module_tree.buffers import saved_buffers
 from hf_strategies.module_tree.names import WRAPPERS, named_parameters
@@ -42,8 +44,8 @@ class WeightAveragingCallback(TrainerCallback, ExportableState):
     A checkpoint's model is the average, its `averages.safetensors` has what goes on from there: the weights as they
     train, to the bit, and the average as it is kept. StrategyMixin swaps around each evaluation and save, and resumes
     from any folder. In a plain Trainer this stands behind callbacks that ask for evaluations or saves, there is one of
-    it, and runs are resumed from checkpoints in their own output_dir. DDP and FSDP2 are fine: each rank averages what
-    it has, and FSDP2's shards are resumed by as many ranks.
+    it, and runs are resumed from checkpoints in their own output_dir. DDP, FSDP2 and ZeRO are fine: each rank averages
+    what it has, and shards are resumed by as many ranks.
 
     Memory: 4 bytes for each averaged weight (k times that for `last_k`), and while the average is in place the weights
     themselves.
@@ -55,7 +57,8 @@ class WeightAveragingCallback(TrainerCallback, ExportableState):
 
     Raises:
         UserError: The name or a setting is unknown or out of range. When training begins: the weights are held by
-            DeepSpeed or FSDP1, the optimizer averages by itself, or a checkpoint does not have this average.
+            FSDP1, by DeepSpeed without ZeRO or on NVMe, the optimizer averages by itself, or a checkpoint does not
+            have this average.
     """
 
     def __init__(self, average: str = "ema", *, device: str | None = None, **settings: Any) -> None:
@@ -69,6 +72,7 @@ class WeightAveragingCallback(TrainerCallback, ExportableState):
         self._copies: dict[str, list[Tensor]] = {}
         self._training: dict[str, Tensor] | None = None  # the weights as they train, while their average is in place
         self._sharded_modules: list[FSDPModule] = []
+        self._zero: Any = None  # DeepSpeed's optimizer, where it shards what trains
         self._is_driven = False
         self._checkpoint: Path | None = None
 
@@ -88,9 +92,11 @@ class WeightAveragingCallback(TrainerCallback, ExportableState):
 
     def num_bytes(self, model: nn.Module) -> int:
         """Count the bytes that a checkpoint of `model` takes more, over all ranks."""
-        averaged = _averaged_tensors(model).values()
         copies = self.rule.num_copies
-        return sum(item.numel() * (item.element_size() + copies * max(4, item.element_size())) for item in averaged)
+        return sum(
+            math.prod(full_shape(item)) * (item.element_size() + copies * max(4, item.element_size()))
+            for item in _averaged_tensors(model, zero=None).values()
+        )
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -155,9 +161,10 @@ class WeightAveragingCallback(TrainerCallback, ExportableState):
         optimizer: Any = None,
         **kwargs: Any,
     ) -> None:
-        _check_host(args, model, optimizer)
+        self._zero = zero_optimizer(optimizer)
+        _check_host(args, model, optimizer, self._zero)
         self._training = None
-        self._averaged = _averaged_tensors(model)
+        self._averaged = _averaged_tensors(model, self._zero)
         self._sharded_modules = [module for module in model.modules() if isinstance(module, FSDPModule)]
         self._copies = {name: self._new_copies(local(tensor)) for name, tensor in self._averaged.items()}
         self.count = 0
@@ -197,7 +204,7 @@ class WeightAveragingCallback(TrainerCallback, ExportableState):
     ) -> None:
         if self.count < 2:
             logger.warning("training ended with %d values in the average %r", self.count, self.average)
-        self._averaged, self._copies, self._training, self._sharded_modules = {}, {}, None, []
+        self._averaged, self._copies, self._training, self._sharded_modules, self._zero = {}, {}, None, [], None
         self._is_driven, self._checkpoint = False, None
 
     def _resume(self, args: TrainingArguments, state: TrainerState) -> None:
@@ -230,6 +237,8 @@ class WeightAveragingCallback(TrainerCallback, ExportableState):
             module.reshard()  # what a forward pass without a backward pass has gathered, the next would use again
         for name, value in values:
             local(self._averaged[name]).copy_(value)
+        if self._zero is not None:
+            refresh_weights(self._zero)
 
     def _stored(self, training: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return what a file holds, by its names there."""
@@ -247,12 +256,18 @@ class WeightAveragingCallback(TrainerCallback, ExportableState):
 
     def _rank(self, args: TrainingArguments) -> int | None:
         """Return this rank's number where it has shards of its own."""
-        return args.process_index if any(isinstance(item, DTensor) for item in self._averaged.values()) else None
+        has_shards = any(isinstance(item, DTensor) for item in self._averaged.values()) or self._zero is not None
+        return args.process_index if has_shards else None
 
 
-def _averaged_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Return what training changes of a model, by names that do not depend on what it is wrapped in."""
+def _averaged_tensors(model: nn.Module, zero: Any) -> dict[str, Tensor]:
+    """Return what training changes of a model, by names that do not depend on what it is wrapped in.
+
+    Under ZeRO that is what its optimizer trains: this rank's shares of the weights.
+    """
     params = {name: param for name, param in named_parameters(model).items() if param.requires_grad}
+    if zero is not None:
+        params = {f"share.{number}": share for number, share in enumerate(trained_shares(zero))}
     buffers = {
         WRAPPERS.sub("", name): module._buffers[name_there] for name, module, name_there in saved_buffers(model)
     }
@@ -267,11 +282,16 @@ def _are_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-def _check_host(args: TrainingArguments, model: nn.Module, optimizer: Any) -> None:
-    if args.deepspeed is not None or getattr(args, "deepspeed_plugin", None) is not None:
-        raise UserError("weights cannot be averaged under DeepSpeed, which trains copies of its own: use DDP or FSDP2")
+def _check_host(args: TrainingArguments, model: nn.Module, optimizer: Any, zero: Any) -> None:
+    if zero is None and (args.deepspeed is not None or getattr(args, "deepspeed_plugin", None) is not None):
+        raise UserError("weights cannot be averaged under DeepSpeed without ZeRO: use stage 1, 2 or 3, DDP or FSDP2")
+    if zero is not None and not all(share.numel() for share in trained_shares(zero)):
+        raise UserError(
+            "weights cannot be averaged under ZeRO with an optimizer on NVMe: offload it to the CPU, or not"
+        )
     if isinstance(model, FullyShardedDataParallel):
         raise UserError("weights cannot be averaged under FSDP1, which flattens them: use FSDP2 or DDP")
     if has_modes(optimizer):
-        inner = getattr(optimizer, "optimizer", optimizer)
-        raise UserError(f"{type(inner).__name__} averages the weights by itself: leave weight averaging out")
+        raise UserError(
+            f"{type(innermost(optimizer)).__name__} averages the weights by itself: leave weight averaging out"
+        )

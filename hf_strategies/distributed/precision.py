@@ -28,3 +28,24 @@ def automatic_precision(*, use_cpu: bool = False) -> tuple[bool, str]:
     if found:
         return True, f"this CPU has {found[0]}"
     return False, "this CPU has no bf16 instructions"
+
+
+def why_refused(precision: str, *, use_cpu: bool = False, deepspeed: bool = False) -> str | None:
+    """Say why this machine cannot train in a precision; None where it can, fast or not.
+
+    Args:
+        precision: "float32", "bf16" or "fp16".
+        use_cpu: Ask for the CPU, whatever else is there.
+        deepspeed: Ask for DeepSpeed's engine, which scales the loss of fp16 on a CPU as well.
+    """
+    if torch.accelerator.is_available() and not use_cpu:
+        if precision == "bf16" and torch.cuda.is_available() and not torch.cuda.is_bf16_supported():
+            return "this GPU has no bf16; --fp16 is its fast precision"
+        return None
+    if precision != "fp16":
+        return None
+    if not deepspeed:
+        return "it is for GPUs: on a CPU nothing scales its loss; --bf16 needs no scaling"
+    if not torch.ops.mkldnn._is_mkldnn_fp16_supported():
+        return "this CPU has no fp16 instructions; --bf16 works on any"
+    return None

@@ -2,15 +2,22 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
+from transformers.integrations import is_deepspeed_zero3_enabled
+from transformers.modeling_utils import set_zero3_state
 
+from hf_strategies.distributed.pipeline.loading import load_own_stage
+from hf_strategies.distributed.pipeline.place import Place
+from hf_strategies.distributed.tensor_parallel import check_splittable, loaded_parts
 from hf_strategies.errors import UserError, did_you_mean, first_line
 from hf_strategies.models.heads import HEADS, check_head
 from hf_strategies.models.shelf import ARCHITECTURES
+from hf_strategies.models.zero3_weights import create_partitioned
 
 INSTALL = {
     "flash_attention_2": "pip install flash-attn (needs an NVIDIA GPU)",
@@ -73,7 +80,7 @@ def override_config(config: PretrainedConfig, overrides: Mapping[str, Any]) -> N
 def create_model(
     config: PretrainedConfig, *, head: str = "causal", attn_implementation: str | None = None
 ) -> PreTrainedModel:
-    """Initialise a model from `config`, in float32, with the random state as it is.
+    """Initialise a model from `config`, in float32, with the random state as it is; on the meta device too.
 
     Args:
         config: Of the model.
@@ -83,8 +90,17 @@ def create_model(
     Raises:
         UserError: The config describes no model, or the attention implementation is not to be had here.
     """
+    build = partial(HEADS[head].from_config, config, attn_implementation=attn_implementation, dtype=torch.float32)
+    is_sketch = torch.get_default_device().type == "meta"
+    if loaded_parts() > 1 and not is_sketch:
+        raise UserError("tensor parallelism splits a checkpoint as it is loaded: name one with model_name_or_path")
     try:
-        return HEADS[head].from_config(config, attn_implementation=attn_implementation, dtype=torch.float32)
+        if not is_deepspeed_zero3_enabled():
+            return build()
+        if not is_sketch:
+            return create_partitioned(build)
+        with set_zero3_state():
+            return build()
     except Exception as error:  # from a wrong activation to an attention that is not installed
         raise _cannot_build("the model", attn_implementation, error) from error
 
@@ -161,6 +177,7 @@ def load_with_new_head(
     trust_remote_code: bool = False,
     attn_implementation: str | None = None,
     quantization_config: Any = None,
+    place: Place | None = None,
 ) -> tuple[PreTrainedModel, list[str]]:
     """Load a model for a task, which may have been trained for another.
 
@@ -175,6 +192,7 @@ def load_with_new_head(
         trust_remote_code: Run code that comes with it.
         attn_implementation: None takes the model's own.
         quantization_config: How the host quantizes weights as it loads them; None not at all.
+        place: Of this process in a pipeline: the weights of other stages stay on the meta device. None loads all.
 
     Returns:
         The model, and the names of the weights that the checkpoint does not have, or has in another shape: they are
@@ -190,6 +208,7 @@ def load_with_new_head(
         revision=revision,
         trust_remote_code=trust_remote_code,
         attn_implementation=attn_implementation,
+        place=place,
         ignore_mismatched_sizes=True,
         **({} if quantization_config is None else {"quantization_config": quantization_config}),
     )
@@ -202,21 +221,34 @@ def _load(
     *,
     revision: str | None = None,
     attn_implementation: str | None = None,
+    place: Place | None = None,
     **options: Any,
 ) -> tuple[PreTrainedModel, list[str]]:
+    options |= {"dtype": torch.float32, "attn_implementation": attn_implementation}
+    source = {"revision": revision or "main"}
+    if (parts := loaded_parts()) > 1:
+        from transformers.distributed import DistributedConfig
+
+        check_splittable(config, parts)
+        options["distributed_config"] = DistributedConfig(tp_size=parts)
     try:
-        model, found = HEADS[head].from_pretrained(
-            name_or_path,
-            config=config,
-            dtype=torch.float32,
-            attn_implementation=attn_implementation,
-            revision=revision or "main",
-            output_loading_info=True,
-            **options,
+        loaded = None
+        if place is not None and not options.get("trust_remote_code"):
+            loaded = load_own_stage(_class_of(config, head), name_or_path, config, place, **source, **options)
+        model, found = loaded or HEADS[head].from_pretrained(
+            name_or_path, config=config, output_loading_info=True, **source, **options
         )
+    except UserError:
+        raise
     except Exception as error:
         raise _cannot_build(f"model_name_or_path {name_or_path!r}", attn_implementation, error) from error
     return model, sorted([*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])])
+
+
+def _class_of(config: PretrainedConfig, head: str) -> type[PreTrainedModel]:
+    """Return the class that a config's models with a head have."""
+    with torch.device("meta"):
+        return type(create_model(config, head=head))
 
 
 def _cannot_build(what: str, attn_implementation: str | None, error: Exception) -> UserError:

@@ -1,12 +1,23 @@
-"""Adaptive gradient clipping: no unit's gradient may be large beside the unit's own weights.
+"""Clipping of gradients besides that of the whole gradient's norm.
 
-Paper: https://arxiv.org/abs/2102.06171 (section 4.1). Cost: a norm of each weight and of each gradient.
+Adaptive clipping: no unit's gradient may be large beside the unit's own weights. Paper:
+https://arxiv.org/abs/2102.06171 (section 4.1). Cost: a norm of each weight and of each gradient.
 """
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_value_
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
+
+from hf_strategies.optimizers.alike import group_alike
+
+
+def clip_grads_by_value_(model: nn.Module, limit: float) -> None:
+    """Bring, in place, every element of a gradient into [-limit, limit]; shards may stand beside whole gradients."""
+    params = [param for param in model.parameters() if param.grad is not None]
+    for alike in group_alike(params):  # torch takes one kind at a time
+        clip_grad_value_(alike, limit)
 
 
 @torch.no_grad()

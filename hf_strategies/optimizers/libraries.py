@@ -83,7 +83,8 @@ def schedule_free_adamw(
         eps: Added to the root of the mean square.
 
     Raises:
-        UserError: A value is out of range, or only some tensors are sharded; at the first step, one is a flat shard.
+        UserError: A value is out of range, or only some tensors are sharded; at the first step, one is a flat shard
+            that the callback does not know of.
     """
     check_ranges(lr=lr, betas=betas, eps=eps)
     if betas[0] == 0:

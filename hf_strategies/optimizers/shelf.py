@@ -79,7 +79,7 @@ OPTIMIZERS.add(
     paper="https://arxiv.org/abs/2405.15682",
     hyperparameters=("betas", "eps"),
     state_bytes=state_memory.two_buffers,
-    elementwise=False,  # each step is, but the average must reach the weights, which ZeRO keeps elsewhere
+    elementwise=True,  # its average reaches the weights that ZeRO keeps elsewhere by `ZeroModes`
     matrix_half=False,
     averages=True,
     package="schedulefree",

@@ -13,6 +13,7 @@ from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.resolved import FILE_NAME, identity_settings, write_resolved
 from hf_strategies.arguments.topics import trains
 from hf_strategies.distributed.ranks import is_main_process
+from hf_strategies.distributed.zero import num_parameters
 from hf_strategies.errors import UserError, did_you_mean
 from hf_strategies.reports import format_count
 from hf_strategies.reports.confusion import confusion_lines
@@ -23,6 +24,7 @@ from hf_strategies.runs.augmenting import build_augmentation
 from hf_strategies.runs.costs import describe_costs
 from hf_strategies.runs.job import announce, check_same_data, push, run_in_folder, say, train
 from hf_strategies.runs.language_model import check_trusted
+from hf_strategies.runs.machine import announce_machine
 from hf_strategies.runs.output_folder import OutputFolder, write_results
 from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
 from hf_strategies.runs.rate_by_width import settle_rate
@@ -106,6 +108,7 @@ def run(
         arguments, args, tuned.model, task, job.processor, training, validation, objective=objective,
         saved=processor_of(task, job.processor, sides.train), folder=folder.path,
     )  # fmt: skip
+    announce_machine(trainer, block_size=None)
     for callback in sample_callbacks(arguments, task, sides.validation, job.processor, folder.path):
         trainer.add_callback(callback)
     trainer.checkpoint_facts = {"data": sides.identity, "settings": identity_settings(arguments)}
@@ -117,7 +120,7 @@ def run(
         write_resolved(arguments, folder.path, f"Reruns this run: scripts/finetune.py {folder.path / FILE_NAME}")
     results = train(trainer, folder) if wanted else {}
     predictions, scores = report_predictions(trainer, task, validation, sides.validation)
-    results |= {**scores, **describe_costs(sides, args.device, trained=count_trained(tuned.model))}
+    results |= {**scores, **describe_costs(sides, args.device, trained=num_parameters(tuned.model, trained_only=True))}
     finish(arguments, trainer, job, results, notes, predictions)
     return results
 
@@ -191,13 +194,7 @@ def check_metric(arguments: Arguments, task: Task) -> None:
     )
 
 
-def count_trained(model: nn.Module) -> int:
-    """Count the parameters that learn."""
-    return sum(param.numel() for param in model.parameters() if param.requires_grad)
-
-
 def describe_trained(model: nn.Module) -> str:
     """Say how many parameters learn, of how many."""
-    total = sum(param.numel() for param in model.parameters())
-    trained = count_trained(model)
+    total, trained = num_parameters(model), num_parameters(model, trained_only=True)
     return f"{format_count(trained)} of {format_count(total)} parameters learn ({trained / total:.1%})"

@@ -10,6 +10,9 @@ from transformers import AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTr
 from hf_strategies.arguments.merging import SIZES
 from hf_strategies.arguments.topics import ModelArguments
 from hf_strategies.checkpoints.trust import refuse_untrusted
+from hf_strategies.distributed.pipeline.place import Place
+from hf_strategies.distributed.pipeline.plan import own_units, pipeline_plan
+from hf_strategies.distributed.zero import full_shape
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.models import resolve_sizes
 from hf_strategies.models.factory import create_config, create_model, load_config, load_model
@@ -83,6 +86,7 @@ def build_model(
     isolate_documents: bool,
     rows: int,
     objective: str = "causal",
+    place: Place | None = None,
 ) -> PreTrainedModel:
     """Make the model that the settings ask for, in float32.
 
@@ -93,6 +97,7 @@ def build_model(
         isolate_documents: Whether the documents of a row must not see each other.
         rows: Of a batch, at most.
         objective: What it is trained for.
+        place: Of this process in a pipeline, which reads no more of a checkpoint than its stage; None without one.
 
     Raises:
         UserError: Sizes that do not fit, a tokenizer larger than the embedding, an attention that is not there.
@@ -106,6 +111,7 @@ def build_model(
             revision=model.model_revision,
             trust_remote_code=model.trust_remote_code,
             attn_implementation=model.attn_implementation,
+            place=place,
         )
     else:
         assert model.architecture is not None  # parsing refuses settings that name neither
@@ -122,7 +128,7 @@ def build_model(
 
 def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
     """Raise a `UserError` if a tokenizer has tokens that a model has no embedding for."""
-    rows = model.get_input_embeddings().weight.shape[0]
+    rows = full_shape(model.get_input_embeddings().weight)[0]
     if len(tokenizer) > rows:
         raise UserError(
             f"the tokenizer has {len(tokenizer)} tokens, the embedding of {name} {rows} rows: take the checkpoint's "
@@ -144,6 +150,17 @@ def sketch_model(model: ModelArguments, *, block_size: int, objective: str = "ca
         config = _fresh_config(model, model.vocab_size or 256, {}, block_size)
     with torch.device("meta"):
         return create_model(config, head=HEAD_OF[objective], attn_implementation=model.attn_implementation)
+
+
+def check_stages(model: ModelArguments, place: Place, *, block_size: int, objective: str = "causal") -> None:
+    """Try to split the model that the settings ask for, without its weights: before data are prepared.
+
+    Raises:
+        UserError: It cannot be split like this.
+    """
+    if not model.trust_remote_code:  # code from the Hub may build its model in a way that only loading follows
+        sketch = sketch_model(model, block_size=block_size, objective=objective)
+        own_units(sketch, pipeline_plan(sketch), place)
 
 
 def unused_sizes(model: ModelArguments) -> list[str]:

@@ -1,6 +1,7 @@
 """Which folder a run writes to, and whether what is in it may be continued."""
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,7 +55,8 @@ class OutputFolder:
 def open_output_folder(arguments: Arguments) -> OutputFolder:
     """Choose and create the output folder; call it on one process and tell the others.
 
-    No `output_dir`: `runs/<name>-<n>` with the next free n. A folder that holds this same run is resumed, or, when
+    No `output_dir`: `runs/<name>-<n>` with the next free n; a launcher that starts a failed job again
+    (`--max_restarts`) goes on in its newest. A folder that holds this same run is resumed, or, when
     finished, reported; one that holds another run is refused. Until the process ends nobody else can run in it.
 
     Raises:
@@ -67,8 +69,9 @@ def open_output_folder(arguments: Arguments) -> OutputFolder:
     if named is not None:
         check_named(named, trust_remote_code=arguments.model.trust_remote_code)
     given = arguments.training.get("output_dir")
-    path = create_next(arguments.name) if given is None else Path(given).expanduser()
-    is_new = given is None or not path.exists()
+    known = newest_of_restart(arguments.name) if given is None else Path(given).expanduser()
+    is_new = known is None or not known.exists()
+    path = known or create_next(arguments.name)
     create_folder(path)
     hold(path)
     try:
@@ -181,6 +184,14 @@ def read_results(folder: Path) -> dict[str, float] | None:
         return json.loads((folder / RESULTS).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
         return None
+
+
+def newest_of_restart(name: str) -> Path | None:
+    """Return the newest `runs/<name>-<n>`, where a launcher has started this job again."""
+    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        return None
+    numbered = [(number, path) for path in RUNS.glob(f"{name}-*") if (number := path.name[len(name) + 1 :]).isdigit()]
+    return max(numbered, key=lambda found: int(found[0]))[1] if numbered else None
 
 
 def create_next(name: str) -> Path:

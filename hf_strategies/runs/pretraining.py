@@ -10,12 +10,22 @@ from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.resolved import FILE_NAME, identity_settings, write_resolved
 from hf_strategies.arguments.topics import trains
 from hf_strategies.data import PreparedText
+from hf_strategies.distributed.deepspeed_settings import asked_deepspeed
+from hf_strategies.distributed.pipeline.place import asked_place
 from hf_strategies.distributed.ranks import is_main_process
+from hf_strategies.distributed.zero import num_parameters
 from hf_strategies.reports import format_count
 from hf_strategies.runs import startup
 from hf_strategies.runs.cooldown import branch_cooldown
 from hf_strategies.runs.job import announce, check_same_data, push, run_in_folder, say, train
-from hf_strategies.runs.language_model import build_model, check_trusted, resolve_block_size, unused_sizes
+from hf_strategies.runs.language_model import (
+    build_model,
+    check_stages,
+    check_trusted,
+    resolve_block_size,
+    unused_sizes,
+)
+from hf_strategies.runs.machine import announce_machine
 from hf_strategies.runs.output_folder import OutputFolder, check_named, write_results
 from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
 from hf_strategies.runs.results import closing_table, record_run, write_reports
@@ -79,6 +89,9 @@ def run(
     announce(arguments, args, folder, notes, threads=threads)
     if trains(arguments.training):
         check_param_groups(arguments, args, block_size=block_size)
+    place = asked_place(asked_deepspeed(args.deepspeed), rank=args.process_index)
+    if place is not None:
+        check_stages(arguments.model, place, block_size=block_size, objective=arguments.strategy.objective)
     text = prepare(arguments, block_size, seed=data_seed(args))
     set_seed(args.seed)
     model = build_model(
@@ -88,10 +101,12 @@ def run(
         isolate_documents=arguments.data.isolate_documents,
         rows=max(args.per_device_train_batch_size, args.per_device_eval_batch_size),
         objective=arguments.strategy.objective,
+        place=place,
     )
     say("data      " + text.report.summary().replace("\n", "\n          "))
     say(f"model     {startup.describe_model(arguments, model)}")
     trainer = build_trainer(arguments, args, model, text, folder.path)
+    announce_machine(trainer, block_size=text.validation.block_size)
     trainer.checkpoint_facts = {"data": text.identity, "settings": identity_settings(asked)}
     trainer.changed_settings = folder.changed
     trainer.is_verified = folder.checkpoint != asked.strategy.cooldown_from  # opening its folder has read all of it
@@ -115,7 +130,6 @@ def announce_training(arguments: Arguments, args: TrainingArguments, text: Prepa
     """
     samples = None if arguments.data.streaming else len(text.train)
     block_size = text.validation.block_size
-    say(f"batch     {startup.describe_batch(args, block_size)}")
     say(f"plan      {startup.describe_length(args, samples=samples, block_size=block_size)}")
     startup.settle_schedule(arguments, args, startup.run_scale(args, samples=samples, block_size=block_size))
     say(f"strategy  {startup.describe_strategy(arguments, args)}")
@@ -146,12 +160,12 @@ def finish(
             arguments,
             folder,
             script="scripts/pretrain.py",
-            title=f"{name}, {format_count(trainer.model.num_parameters())} parameters",
+            title=f"{name}, {format_count(num_parameters(trainer.model))} parameters",
             summary=f"{trainer.state.global_step:,} updates on {source_name(arguments)}.",
             data=data_facts(text),
             model={
                 "class": type(trainer.model).__name__,
-                "parameters": trainer.model.num_parameters(),
+                "parameters": num_parameters(trainer.model),
                 "tokens per block": text.validation.block_size,
                 "vocabulary": trainer.model.config.vocab_size,
             },

@@ -9,10 +9,13 @@ import torch
 from transformers import Seq2SeqTrainingArguments, TrainingArguments
 
 from hf_strategies.arguments import Arguments
+from hf_strategies.arguments.batch import asked_replicas
 from hf_strategies.arguments.merging import Value
 from hf_strategies.arguments.quantities import parse_batch_size, split_batch
-from hf_strategies.distributed.precision import automatic_precision
-from hf_strategies.distributed.ranks import available_cores, local_world_size, world_size
+from hf_strategies.distributed.asked_precision import SHORTENED, open_precisions
+from hf_strategies.distributed.deepspeed_settings import asked_deepspeed
+from hf_strategies.distributed.precision import automatic_precision, why_refused
+from hf_strategies.distributed.ranks import available_cores, local_world_size
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.metrics import METRICS
 from hf_strategies.schedulers import SCHEDULERS
@@ -50,20 +53,27 @@ def settle_machine(arguments: Arguments) -> Arguments:
     """Settle what the machine decides where nobody did: the CPU where there is nothing else, and the precision.
 
     The precision becomes a setting like others, so that the resolved settings and a resumed run know it. A launcher
-    that names one, or DeepSpeed, whose file names one, has decided.
+    that names one, or DeepSpeed's file that does, has decided.
+
+    Raises:
+        UserError: This machine cannot train in the precision that was asked for.
     """
     use_cpu = bool(arguments.training.get("use_cpu", not torch.accelerator.is_available()))
-    settled = replace(arguments, training={**arguments.training, "use_cpu": use_cpu})
-    launcher = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-    deepspeed = os.environ.get("ACCELERATE_USE_DEEPSPEED", "false") == "true" or "deepspeed" in arguments.training
-    if launcher != "no" or deepspeed or {"bf16", "fp16"} & arguments.training.keys():
-        return settled
-    bf16, reason = automatic_precision(use_cpu=use_cpu)
-    return replace(
-        settled,
-        training={**settled.training, "bf16": bf16},
-        values={**arguments.values, "bf16": Value(bf16, reason)},
-    )
+    engine = asked_deepspeed(arguments.training.get("deepspeed"))
+    allowed = open_precisions(engine)
+    chosen, where = {}, "the launcher" if engine is None else "DeepSpeed's file"
+    if len(allowed) == 1:
+        chosen = {name: name in allowed for name in SHORTENED}
+    elif not arguments.training.keys() & set(SHORTENED):
+        bf16, where = automatic_precision(use_cpu=use_cpu)
+        chosen = {"bf16": bf16 and "bf16" in allowed}
+    training = {**arguments.training, "use_cpu": use_cpu, **chosen}
+    for precision in SHORTENED:
+        why = training.get(precision) and why_refused(precision, use_cpu=use_cpu, deepspeed=engine is not None)
+        if why:
+            raise UserError(f"{precision} cannot be had here: {why}")
+    values = {**arguments.values, **{name: Value(value, where) for name, value in chosen.items()}}
+    return replace(arguments, training=training, values=values)
 
 
 def data_seed(args: TrainingArguments) -> int:
@@ -120,7 +130,7 @@ def build_training_arguments(
             parse_batch_size(arguments.strategy.global_batch_size),
             max_seq_length=max_seq_length,
             per_device=given.get("per_device_train_batch_size", TrainingArguments.per_device_train_batch_size),
-            world_size=world_size(),
+            replicas=asked_replicas(arguments.values),
             # A user who gives both means both; a recipe does not know the devices.
             shrink=len(sized) < 2 or any(given.from_recipe for given in sized),
         )

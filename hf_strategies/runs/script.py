@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
 
+from hf_strategies.distributed.lost_rank import noticing_lost_ranks
 from hf_strategies.distributed.ranks import is_local_main_process, world_size
-from hf_strategies.errors import StoppedError, UserError
+from hf_strategies.errors import LostRankError, StoppedError, UserError
 from hf_strategies.runs.disk_errors import lossy_output, told_in_a_line
 from hf_strategies.runs.launcher import stop_with_launcher
 
@@ -24,7 +25,7 @@ LOGGER, NOISE = "bitsandbytes.backends.cpu.ops", "Failed to load CPU gemm_4bit_f
 
 
 def script(main: Callable[[Sequence[str] | None], Result]) -> Callable[..., Result]:
-    """Wrap a script's `main(argv)` so that a `UserError` or `StoppedError` prints its lines and exits with its code.
+    """Wrap a script's `main(argv)` so that an error of ours prints its lines and exits with its code.
 
     With `--debug` on the command line the error keeps its traceback.
     """
@@ -36,9 +37,9 @@ def script(main: Callable[[Sequence[str] | None], Result]) -> Callable[..., Resu
         stop_with_launcher()
         with lossy_output():
             try:
-                with told_in_a_line(), _naming_paths(), _ended_by_signals():
+                with told_in_a_line(), _naming_paths(), noticing_lost_ranks(), _ended_by_signals():
                     return main(words)
-            except (UserError, StoppedError) as ended:
+            except (UserError, StoppedError, LostRankError) as ended:
                 label = "stopped" if isinstance(ended, StoppedError) else "error"
                 if label == "error" and "--debug" in words:
                     raise

@@ -5,6 +5,9 @@ import math
 from transformers import PreTrainedModel, TrainingArguments
 
 from hf_strategies.arguments import Arguments
+from hf_strategies.distributed.parallel_sizes import data_replicas
+from hf_strategies.distributed.sharding import is_sharded
+from hf_strategies.distributed.zero import num_parameters
 from hf_strategies.reports import format_count, format_number
 from hf_strategies.schedulers import SCHEDULERS, RunScale, check_schedule
 
@@ -21,16 +24,19 @@ def describe_model(arguments: Arguments, model: PreTrainedModel) -> str:
     }
     shown = ", ".join(f"{name} {value}" for name, value in shape.items() if value is not None)
     attention = getattr(config, "_attn_implementation", None)
-    return f"{source}, {model.num_parameters():,} parameters ({shown}, {attention} attention)"
+    # The host's own count knows weights that are packed in 4 bits, and not those that ZeRO-3 has taken apart.
+    parameters = num_parameters(model) if is_sharded(model) else model.num_parameters()
+    return f"{source}, {parameters:,} parameters ({shown}, {attention} attention)"
 
 
-def describe_batch(args: TrainingArguments, block_size: int) -> str:
-    """Spell out the global batch: sequences and tokens, and the product it is."""
+def describe_batch(args: TrainingArguments, block_size: int | None) -> str:
+    """Spell out the global batch: sequences and tokens (where they have one length), and the product it is."""
     sequences = _sequences_per_update(args)
+    tokens = f" x {block_size} = {sequences * block_size:,} tokens" if block_size else ""
     return (
-        f"{sequences} sequences x {block_size} = {sequences * block_size:,} tokens per update "
-        f"({args.train_batch_size} per device x {args.world_size} devices x {args.gradient_accumulation_steps} "
-        "micro-batches)"
+        f"{sequences} sequences{tokens} per update "
+        f"(micro-batch {args.train_batch_size} x accumulation {args.gradient_accumulation_steps} x "
+        f"{data_replicas(args)} replicas)"
     )
 
 
@@ -85,11 +91,16 @@ def describe_length(args: TrainingArguments, *, samples: int | None, block_size:
 
 def describe_precision(arguments: Arguments, args: TrainingArguments, threads: int | None) -> str:
     """Name device and precision, and who or what chose it."""
-    name = {"bf16": "bf16", "fp16": "fp16"}.get(str(args.mixed_precision), "float32")
+    name = precision_name(args)
     chosen = arguments.values.get("fp16" if name == "fp16" else "bf16")
     cores = f" on {threads} threads" if threads else ""
     return f"{args.device.type}{cores}, {name}{f' ({chosen.where})' if chosen else ''}"
 
 
+def precision_name(args: TrainingArguments) -> str:
+    """Name the precision that the model computes in."""
+    return {"no": "float32"}.get(args.mixed_precision, args.mixed_precision)
+
+
 def _sequences_per_update(args: TrainingArguments) -> int:
-    return args.train_batch_size * args.world_size * args.gradient_accumulation_steps
+    return args.train_batch_size * data_replicas(args) * args.gradient_accumulation_steps

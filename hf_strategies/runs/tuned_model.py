@@ -38,6 +38,7 @@ from hf_strategies.runs.language_model import (
     positions_of,
 )
 from hf_strategies.runs.tuned_pictures import check_pictures, image_shape
+from hf_strategies.runs.tuned_stages import stage_to_load
 from hf_strategies.tasks import TASKS
 from hf_strategies.tasks.labels import REGRESSION
 from hf_strategies.tasks.task import Task, TaskSettings
@@ -165,7 +166,7 @@ def build_tuned_model(
         setattr(config, name, value)
     made_for = (config.architectures or [""])[0]
     notes = pad(config, processor)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"place": stage_to_load(weights, args)}
     if weights.quantization is not None:
         if weights.adapter is None:
             raise UserError(

@@ -17,6 +17,7 @@ from hf_strategies.errors import UserError
 from hf_strategies.ranges import RATIO
 from hf_strategies.training.feed.broken_samples import ENDLESS, FILE_NAME, BrokenSamples
 from hf_strategies.training.feed.sample_feed import BrokenSample, FedBatch, PlacedOrder, SampleFeed, draws_nothing
+from hf_strategies.training.feed.shared_end import Filler, share_end
 from hf_strategies.training.feed.stream_feed import StreamFeed
 from hf_strategies.training.feed.worker_deaths import Delivery, HeldSignal
 from hf_strategies.training.host import Host
@@ -42,6 +43,9 @@ class FeedingMixin(Host):
     """
 
     data_collator: Any
+    compute_loss_func: Any
+    model_accepts_loss_kwargs: bool
+    _replica: Any  # which replica of the data this process sees, and how many there are
     _sampler: Any = None  # the host's order of indices or batches, or ours with places
     _placed: PlacedOrder | None = None
     _keyed = False
@@ -109,9 +113,14 @@ class FeedingMixin(Host):
             feed = SampleFeed(feed_from, joined, seed, turns_per_epoch=turns, draws=draws)
         self.data_collator, self._keyed = feed.collate, True
         try:
-            return super()._get_dataloader(feed, description, batch_size, lambda _: sampler, is_training, **kwargs)
+            loader = super()._get_dataloader(feed, description, batch_size, lambda _: sampler, is_training, **kwargs)
         finally:
             self.data_collator = collator
+        if self._placed is not None:
+            # A sum over the labels of all ranks can do without one's; a mean over none of them cannot.
+            summed = self.model_accepts_loss_kwargs or self.compute_loss_func is not None
+            share_end(loader.batch_sampler, self._placed, self._replica[1], Filler if summed else tuple)
+        return loader
 
     def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
         epoch, batches = super()._init_training_state(*args, **kwargs)
@@ -126,7 +135,7 @@ class FeedingMixin(Host):
                 self.max_broken_share,
                 len(self._placed),
                 rank=self.args.process_index,
-                world_size=self.args.world_size,
+                world_size=self._replica[1],
             )
             self._broken.go_back(epoch, samples, rewrite=self.is_world_process_zero())
         self._forget_broken(epoch)
@@ -188,8 +197,8 @@ class FeedingMixin(Host):
             return batch.batch
         if self._keyed and self._placed is None:
             assert self._delivery is not None
-            size = self._train_batch_size
-            turn = (self._delivery.num_batches - 1) * self.args.world_size + self.args.process_index
+            size, (replica, replicas) = self._train_batch_size, self._replica
+            turn = (self._delivery.num_batches - 1) * replicas + replica
             self._indices += range(turn * size, (turn + 1) * size)
         return batch
 

@@ -4,11 +4,10 @@ from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_value_
 from torch.optim import Optimizer
 
 from hf_strategies.callbacks.schedule_free import ScheduleFreeCallback, has_modes
-from hf_strategies.optimizers.clipping import clip_grads_adaptively_
+from hf_strategies.optimizers.clipping import clip_grads_adaptively_, clip_grads_by_value_
 from hf_strategies.training.adversarial import adversarial_pass
 from hf_strategies.training.gradient_options import GradientOptions, sharding_of
 from hf_strategies.training.host import Host
@@ -72,7 +71,7 @@ class GradientsMixin(Host):
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)
         options = self.gradient_options
         if options.clip_grad_value is not None:
-            clip_grad_value_(model.parameters(), options.clip_grad_value)
+            clip_grads_by_value_(model, options.clip_grad_value)
         if options.adaptive_clipping is not None:
             clip_grads_adaptively_(model, options.adaptive_clipping)
         return norm

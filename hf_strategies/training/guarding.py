@@ -22,7 +22,7 @@ from hf_strategies.training.guard.left_out import leave_out
 from hf_strategies.training.guard.policy import Action, GuardOptions
 from hf_strategies.training.guard.snapshot import Live
 from hf_strategies.training.guard.step_guard import Counts, StepGuard
-from hf_strategies.training.guard.zero_step import SINCE, ZeroStep
+from hf_strategies.training.guard.zero_step import SINCE, ZeroStep, watch
 from hf_strategies.training.responding import RespondingMixin
 
 MAX_SNAPSHOT_BYTES = 1 << 30  # of the two that are kept, on each rank
@@ -67,11 +67,12 @@ class GuardingMixin(BeginningMixin, RespondingMixin):
         self._guard = None
         if self.guard_options is None:
             return prepared
-        if self.is_deepspeed_enabled and self._zero_step is None:
+        is_watched = self._zero_step is not None and self._zero_step.engine is self.model_wrapped
+        if self.is_deepspeed_enabled and not is_watched:
             if not ZeroStep.can_watch(self.model_wrapped):
                 logger.warning("the step guard is off: it works with ZeRO's own optimizers, of DeepSpeed %s on", SINCE)
                 return prepared
-            self._zero_step = ZeroStep(self.model_wrapped, self._is_bad)
+            self._zero_step = watch(self.model_wrapped, self._is_bad)
         self._guard = StepGuard(self.guard_options)
         self._live = Live(
             self.model_wrapped, self.optimizer, self.callback_handler.callbacks, torch.device(self.args.device)

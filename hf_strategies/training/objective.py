@@ -37,6 +37,7 @@ class ObjectiveMixin(Host):
     compute_loss_func: Any
     label_names: Any
     _is_evaluating = False
+    _shown: Tensor | None = None  # what `_evaluate_rows` found in an evaluation's batch
 
     def __init__(
         self,
@@ -103,14 +104,17 @@ class ObjectiveMixin(Host):
     def prediction_step(
         self, model: nn.Module, inputs: dict[str, Any], prediction_loss_only: bool, *args: Any, **kwargs: Any
     ) -> tuple:
-        self._is_evaluating = True
+        self._is_evaluating, self._shown = True, None
         try:
             found = super().prediction_step(model, inputs, prediction_loss_only, *args, **kwargs)
-            if self.objective_name is None or prediction_loss_only or not self._generates or "labels" not in inputs:
-                return found
-            return super().prediction_step(model, inputs, True, *args, **kwargs)[0], *found[1:]  # not the model's own
+            own = self.objective_name is not None and not prediction_loss_only and self._generates
+            if own and "labels" in inputs:  # the loss is the model's
+                found = super().prediction_step(model, inputs, True, *args, **kwargs)[0], *found[1:]
         finally:
             self._is_evaluating = False
+        if self._shown is not None:
+            self._evaluated_rows.append(self.gather_function(self._shown))  # without those that ranks have twice
+        return found
 
     def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
         self._evaluated_rows = []
@@ -133,8 +137,7 @@ class ObjectiveMixin(Host):
         if not self._is_evaluating:
             loss = self._objective(sources, targets, num_items=num_items_in_batch)
             return loss + self._penalty(self._counted(targets).sum(), num_items_in_batch)
-        rows = self._evaluate_rows(sources, targets)
-        self._evaluated_rows.append(self.gather_function(rows))  # without those that ranks have twice
+        rows = self._shown = self._evaluate_rows(sources, targets)
         return per_item(rows[:, 0].sum(), rows[:, 1], num_items_in_batch)
 
     def _penalty(self, items: Tensor, num_items: Tensor | int | None) -> Tensor | float:

@@ -37,7 +37,8 @@ class RecordingMixin(FeedingMixin, SeekingMixin):
         if not self.is_world_process_zero():
             return
         update = self.state.global_step + 1
-        facts["examples"] = [index for rank in ranks for index in rank["examples"]]
+        # Once each: stages of a pipeline have the same.
+        facts["examples"] = list(dict.fromkeys(index for rank in ranks for index in rank["examples"]))
         back = f", back to step {facts['returned_to']}" if facts.get("returned_to") is not None else ""
         print(f"WARNING   update {update} was not taken: {facts['reason']} ({facts['action']}{back})", flush=True)
         for callback in self.callback_handler.callbacks:

@@ -12,10 +12,10 @@ from hf_strategies.checkpoints.resumable import check_resumable
 from hf_strategies.distributed.agreement import decide_together
 from hf_strategies.errors import UserError
 from hf_strategies.training.continuing import restore_callbacks
-from hf_strategies.training.host import Host
+from hf_strategies.training.resharding import ReshardingMixin
 
 
-class ReturningMixin(Host):
+class ReturningMixin(ReshardingMixin):
     """Load a checkpoint's weights, optimizer, random streams and callbacks into a run that goes on where it is."""
 
     def _newest_checkpoint(self, run: Path, steps: range) -> Path | None:
@@ -38,7 +38,7 @@ class ReturningMixin(Host):
         folder = str(checkpoint)
         schedule = self.lr_scheduler.state_dict()
         rates = [{name: group[name] for name in ("lr", "initial_lr") if name in group} for group in self._groups()]
-        if self.is_deepspeed_enabled:
+        if self.is_deepspeed_enabled and not self._must_reshard(folder):
             deepspeed_load_checkpoint(self.model_wrapped, folder)
         else:
             self._load_from_checkpoint(folder, self.model_wrapped if self.is_fsdp_enabled else None)

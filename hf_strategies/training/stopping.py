@@ -12,6 +12,7 @@ from transformers.trainer_utils import TrainOutput
 
 from hf_strategies.callbacks.event_log import EventLogCallback
 from hf_strategies.callbacks.last_word import LastWord
+from hf_strategies.distributed.zero import num_parameters
 from hf_strategies.errors import UserError
 from hf_strategies.ranges import COUNT, POSITIVE
 from hf_strategies.training.host import Host
@@ -92,7 +93,7 @@ class StoppingMixin(Host):
         self._boundary_step = self._saved_step = -1
         self._boundary_at = self._saved_at = time.monotonic()
         self._update_seconds = self._evaluation_seconds = 0.0
-        self._save_seconds = sum(param.numel() for param in self.model.parameters()) * SAVE_SECONDS_PER_PARAMETER
+        self._save_seconds = num_parameters(self.model) * SAVE_SECONDS_PER_PARAMETER
         self._wants_save = False
         self._signals = StopSignals(announce=self.is_local_process_zero())
         hangs = Path(self.args.output_dir, f"hang-rank-{self.args.process_index}.txt")

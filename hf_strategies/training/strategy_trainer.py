@@ -10,6 +10,7 @@ from hf_strategies.training.gradients import GradientsMixin
 from hf_strategies.training.guarding import GuardingMixin
 from hf_strategies.training.loading import LoadingMixin
 from hf_strategies.training.metric_log import MetricLogMixin
+from hf_strategies.training.pipelining import PipeliningMixin
 from hf_strategies.training.regularizing import RegularizingMixin
 from hf_strategies.training.rescuing import RescuingMixin
 from hf_strategies.training.resuming import ResumingMixin
@@ -33,6 +34,7 @@ class StrategyMixin(
     FeedingMixin,
     ContinuingMixin,
     SeekingMixin,
+    PipeliningMixin,
 ):
     """Give any Trainer schedules by name, updates that are judged, checkpoints that are whole, and an exact resume.
 

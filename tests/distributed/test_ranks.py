@@ -32,6 +32,15 @@ def test_only_rank_zero_of_the_whole_job_is_the_main_process(monkeypatch, rank, 
     assert (local_world_size(), world_size()) == (8, 16)
 
 
+def test_on_a_tpu_the_host_numbers_its_processes(monkeypatch):
+    for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PJRT_LOCAL_PROCESS_RANK", "3")
+    monkeypatch.setenv("PJRT_LOCAL_PROCESS_COUNT", "8")
+    assert not is_main_process()
+    assert (local_world_size(), world_size()) == (8, 8)
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no process affinity on this system")
 def test_cores_are_those_that_the_process_may_use():
     code = (

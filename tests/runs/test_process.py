@@ -1,11 +1,14 @@
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from hf_strategies.arguments import parse_arguments
+from hf_strategies.arguments.batch import asked_replicas, tokens_per_update
 from hf_strategies.arguments.objective_checks import METRICS
 from hf_strategies.distributed.precision import automatic_precision
 from hf_strategies.errors import UserError
@@ -65,6 +68,21 @@ def test_accumulation_follows_from_the_global_batch(tmp_path):
     assert args.gradient_accumulation_steps == 8  # 16 sequences of 128, 2 at a time
 
 
+def test_stages_of_one_model_share_its_samples(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    engine = tmp_path / "engine.json"
+    engine.write_text('{"pipeline": {"stages": 2}}')
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    monkeypatch.setenv("ACCELERATE_DEEPSPEED_CONFIG_FILE", str(engine))
+    given = parse("--global_batch_size", "16", "--per_device_train_batch_size", "2")
+    assert asked_replicas(given.values) == 2
+    assert tokens_per_update(given.values) == 16 * 256
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "false")
+    assert asked_replicas(given.values) == 4
+    free = parse("--global_batch_size", "null", "--gradient_accumulation_steps", "3")
+    assert tokens_per_update(free.values) == 4 * 8 * 3 * 256
+
+
 def test_what_the_user_sets_wins_over_what_scripts_assume(tmp_path):
     given = parse("--output_dir", str(tmp_path), "--logging_nan_inf_filter", "true", "--bf16", "false")
     args = build_training_arguments(given, max_seq_length=256)
@@ -98,8 +116,10 @@ def test_what_the_host_refuses_is_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def precision_settled(*argv: str) -> bool:
-    return "bf16" in settle_machine(parse(*argv)).training
+def precision_settled(*argv: str, engine: dict | None = None) -> dict[str, bool]:
+    words = [] if engine is None else ["--deepspeed", json.dumps(engine)]
+    training = settle_machine(parse(*argv, *words)).training
+    return {name: training[name] for name in ("bf16", "fp16") if name in training}
 
 
 def test_precision_is_settled_only_where_nobody_chose_one(monkeypatch):
@@ -107,10 +127,24 @@ def test_precision_is_settled_only_where_nobody_chose_one(monkeypatch):
     settled = settle_machine(parse("--use_cpu"))
     bf16, reason = automatic_precision(use_cpu=True)
     assert (settled.training["bf16"], settled.values["bf16"].where) == (bf16, reason)
-    assert settle_machine(parse("--bf16", "false")).training["bf16"] is False
-    assert not precision_settled("--fp16")
-    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
-    assert not precision_settled()
-    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
-    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    assert not precision_settled()
+    assert precision_settled("--bf16", "false") == {"bf16": False}
+    assert precision_settled("--use_cpu", engine={"bf16": {"enabled": "auto"}}) == {"bf16": bf16}
+    assert precision_settled("--use_cpu", engine={"bf16": {"enabled": False}}) == {"bf16": False}
+
+
+def test_a_precision_that_the_launcher_or_the_engine_fixes_becomes_the_runs(monkeypatch):
+    bf16 = {"bf16": True, "fp16": False}
+    assert precision_settled("--use_cpu", engine={"bf16": {"enabled": True}}) == bf16
+    none = {"bf16": {"enabled": False}, "fp16": {"enabled": False}}
+    assert precision_settled("--use_cpu", engine=none) == {"bf16": False, "fp16": False}
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    assert precision_settled("--use_cpu") == bf16
+    assert settle_machine(parse("--use_cpu")).values["bf16"].where == "the launcher"
+
+
+@pytest.mark.parametrize("engine", [None, {"fp16": {"enabled": True}}])
+def test_fp16_where_the_device_refuses_it_is_one_line(monkeypatch, engine):
+    if engine is not None and torch.ops.mkldnn._is_mkldnn_fp16_supported():
+        pytest.skip("this CPU has fp16 instructions")
+    with pytest.raises(UserError, match=r"^fp16 cannot be had here: .*--bf16"):
+        precision_settled("--use_cpu", *(["--fp16"] if engine is None else []), engine=engine)

@@ -21,8 +21,9 @@ def parse(*argv: str):
 def test_the_batch_is_spelled_out(tmp_path):
     given = args(tmp_path, per_device_train_batch_size=4, gradient_accumulation_steps=2)
     assert describe_batch(given, 256) == (
-        "8 sequences x 256 = 2,048 tokens per update (4 per device x 1 devices x 2 micro-batches)"
+        "8 sequences x 256 = 2,048 tokens per update (micro-batch 4 x accumulation 2 x 1 replicas)"
     )
+    assert describe_batch(given, None) == "8 sequences per update (micro-batch 4 x accumulation 2 x 1 replicas)"
 
 
 def test_the_length_is_given_in_updates_tokens_and_epochs(tmp_path):

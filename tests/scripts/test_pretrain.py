@@ -124,7 +124,7 @@ def test_two_processes_train_the_same_model_as_one(pretrain, corpus, tiny, tmp_p
         text=True,
         check=True,
     )
-    assert "8 sequences x 32 = 256 tokens per update (4 per device x 2 devices x 1 micro-batches)" in done.stdout
+    assert "8 sequences x 32 = 256 tokens per update (micro-batch 4 x accumulation 1 x 2 replicas)" in done.stdout
     assert done.stdout.count("output    ") == 1
     assert logged(together, "loss") == pytest.approx(logged(folder, "loss"), rel=1e-4)
     results = json.loads((together / "all_results.json").read_text())

@@ -23,7 +23,7 @@ class BrokenSamples:
         max_share: Largest share that is replaced, in [0, 1].
         num_samples: Size of the data; `ENDLESS` where nobody knows it.
         rank: This process.
-        world_size: Number of ranks, which share the data.
+        world_size: Number of ranks, or of groups of them that see the same samples, which share the data.
     """
 
     def __init__(self, path: Path, max_share: float, num_samples: int, *, rank: int = 0, world_size: int = 1) -> None:

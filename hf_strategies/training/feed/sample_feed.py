@@ -13,6 +13,7 @@ from torch.utils.data._utils.pin_memory import pin_memory
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.randomness import draw_seed, generator
 from hf_strategies.training.feed.global_streams import SeededStreams, seed_streams, streams_aside
+from hf_strategies.training.feed.shared_end import Filler, without_labels
 
 READ_AHEAD = 1024  # indices of an order that may draw: lending it the streams costs under a microsecond for each
 REPLACEMENTS = 10  # samples tried in the place of a broken one; all of them broken means that nothing works
@@ -183,7 +184,9 @@ class SampleFeed(Dataset):
                 batch = self._join(places, list(map(self._load, places, indices)))
                 if broken and not isinstance(batch, Mapping):
                     raise error  # it could not be told
-        return FedBatch(batch, indices, broken) if isinstance(batch, Mapping) else batch
+        if not isinstance(batch, Mapping):
+            return batch
+        return FedBatch(without_labels(batch)) if isinstance(places[0], Filler) else FedBatch(batch, indices, broken)
 
     def _load_all(self, places: list[Place]) -> list[Any]:
         if hasattr(self.dataset, "__getitems__") and not hasattr(self.dataset, "draw"):

@@ -17,11 +17,11 @@ from transformers.trainer_callback import ExportableState
 
 from hf_strategies.callbacks.weight_averaging import WeightAveragingCallback
 from hf_strategies.distributed.sharding import local
+from hf_strategies.distributed.zero import trained_shares
 from hf_strategies.training.random_streams import RandomStreams
 
 HEALTHY_AFTER = 4  # good updates that prove a state: weights that are already lost show it within a few
 SCHEDULED = {"params", "lr", "initial_lr"}  # what schedules set anew in each update stays where they are
-ZERO_PARTITIONS = ("single_partition_of_fp32_groups", "fp32_partitioned_groups_flat")  # DeepSpeed's master weights
 
 
 class Live:
@@ -48,9 +48,8 @@ class Live:
         for tensor in (*self.model.parameters(), *self.model.buffers()):
             # Of ZeRO-3's parameters a skipped step leaves only each rank's share; the next forward pass gathers them.
             yield tensor.ds_tensor.detach() if hasattr(tensor, "ds_tensor") else local(tensor)
-        for name in ZERO_PARTITIONS:
-            for wrapper in self.wrappers:
-                yield from (partition.detach() for partition in getattr(wrapper, name, ()))
+        for wrapper in self.wrappers:
+            yield from trained_shares(wrapper)
         for averaging in self.averagings:
             yield from averaging.tensors()
 

@@ -29,6 +29,7 @@ class ZeroStep:
     """
 
     def __init__(self, engine: Any, is_bad: Callable[[Tensor, Tensor, Callable[[], float] | None], bool]) -> None:
+        self.engine = engine
         self._optimizer = engine.optimizer
         self._is_bad = is_bad
         self._loss: Tensor | None = None
@@ -58,6 +59,10 @@ class ZeroStep:
         self._loss = loss.detach() if self._loss is None else self._loss + loss.detach()
         return theirs(loss, *args, **kwargs)
 
+    def _take_loss(self) -> Tensor:
+        assert self._loss is not None, "DeepSpeed stepped without a backward pass"
+        return self._loss
+
     def _note_norms(self, theirs: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         found = theirs(*args, **kwargs)
         self._norms = list(found) if isinstance(found, list) else [found]
@@ -66,9 +71,8 @@ class ZeroStep:
     def _decide(self, theirs: Callable[..., Any], overflown: bool = False) -> Any:
         scale = float(self._optimizer.loss_scale)
         updated = theirs(overflown)
-        loss, norm = self._loss, self._norm(scale)
+        loss, norm = self._take_loss(), self._norm(scale)
         self._loss, self._norms = None, []
-        assert loss is not None, "DeepSpeed stepped without a backward pass"
         if overflown:
             norm = torch.full_like(norm, math.inf)
         is_fp16 = self._optimizer.dtype is torch.float16
@@ -80,3 +84,19 @@ class ZeroStep:
         """Norm of the whole gradient; DeepSpeed gives it by group, with -1 for one that is not finite."""
         norms = torch.stack([torch.as_tensor(norm).float().reshape(()) for norm in self._norms or [0.0]])
         return torch.where((norms < 0).any(), math.inf, torch.linalg.vector_norm(norms) / scale)
+
+
+class PipelineStep(ZeroStep):
+    """The same of a pipeline's engine, whose last stage alone knows the loss of an update."""
+
+    def _take_loss(self) -> Tensor:
+        """Return the loss, such that its mean over all ranks is that of the update."""
+        engine = self.engine
+        if engine.total_loss is None:
+            return torch.zeros((), device=engine.device)
+        return engine.total_loss.detach() * engine.num_stages / engine.gradient_accumulation_steps()
+
+
+def watch(engine: Any, is_bad: Callable[[Tensor, Tensor, Callable[[], float] | None], bool]) -> ZeroStep:
+    """Ask before each step of an engine, whichever it is."""
+    return (PipelineStep if hasattr(engine, "num_stages") else ZeroStep)(engine, is_bad)

@@ -12,6 +12,8 @@ from .outcomes import Outcome
 from .processes import Runs, command
 from .sabotage import VARIABLE
 
+SABOTAGE = "benchmarks.fault_drills.sabotage"
+
 # A fault may cost forty-five updates: so many more are needed for them to be worth less than a hundredth of the loss.
 # In runs of 600 updates of batches of 8, 13 of 15 drills stayed within it.
 SETTINGS: dict[str, Any] = {
@@ -67,7 +69,9 @@ def drill(
     update = FIRST_UPDATE + 17 * seed % (LAST_UPDATE - FIRST_UPDATE)
     fault = f"{kind} at update {update}, seed {seed}"
     env = {VARIABLE: f"{kind}:{update}"}
-    run = runs.finish(command(corpus, output, seed=seed, **SETTINGS | settings), env, script="sabotage")
+    run = runs.finish(
+        command(corpus, output, seed=seed, **SETTINGS | settings), env, script="benchmarks.fault_drills.sabotage"
+    )
     if run.wait():
         return Outcome(fault, f"exit code {run.wait()}: {run.said.strip()[-200:]}")
     if not _decisions(output):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 SCRIPTS = Path(__file__).parents[2]
-WARM = ("hf_strategies.runs.pretraining", "hf_strategies.planning")
+WARM = ("hf_strategies.runs.pretraining", "hf_strategies.runs.finetuning", "hf_strategies.planning")
 
 # A run of a second or two that saves, evaluates and logs often.
 TINY: dict[str, Any] = {
@@ -57,7 +57,7 @@ class Runs:
             process.kill()
 
     def start(self, argv: Sequence[str], env: Mapping[str, str] | None = None, script: str = "pretrain") -> "Run":
-        """Start a run with these flags; `script` is pretrain, or sabotage."""
+        """Start a run with these flags; `script` is a module with a `main`, by its name in the folder of scripts."""
         self._count += 1
         log = self.folder / f"run-{self._count}.txt"
         own = {
@@ -106,6 +106,10 @@ class Run:
             assert self.process.pid is not None
             os.kill(self.process.pid, number)
 
+    def kill(self) -> None:
+        """End the process, however far it is."""
+        self.process.kill()
+
     def wait(self, seconds: float = 120.0) -> int | None:
         """Wait for the end and return the exit code, negative for a signal; None where it hangs."""
         self.process.join(seconds)
@@ -130,4 +134,4 @@ def _run(script: str, argv: list[str], log: str, env: dict[str, str]) -> None:
     for stream in (1, 2):
         os.dup2(said, stream)
     sys.path.insert(0, str(SCRIPTS))
-    importlib.import_module("benchmarks.fault_drills.sabotage" if script == "sabotage" else script).main(argv)
+    importlib.import_module(script).main(argv)
