@@ -4,7 +4,9 @@ python scripts/plan.py schedule
     the learning rate of the default recipe, update by update: in the terminal, and as schedule.png
 python scripts/plan.py schedule mine.yaml --scheduler warmup_stable_decay --scheduler_kwargs num_decay_steps=0.2
     of one's own settings; recipe, YAML file and flags are those of scripts/pretrain.py
-python scripts/plan.py schedule --help
+python scripts/plan.py size --flops 1e21
+    the model and the tokens that a budget is best spent on, or the tokens that a model needs
+python scripts/plan.py COMMAND --help
     its options
 """
 
@@ -13,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hf_strategies.arguments import parse_arguments
-from hf_strategies.arguments.help import help_text
+from hf_strategies.arguments.help import help_text, options_text
 from hf_strategies.arguments.layers import recipe_names
 from hf_strategies.arguments.settings import settings_of
 from hf_strategies.arguments.tuning_topics import PRETRAIN
@@ -21,6 +23,8 @@ from hf_strategies.errors import UserError, did_you_mean
 from hf_strategies.planning.options import DEFAULT_RECIPE, check_picture, split_options
 from hf_strategies.planning.schedule_drawing import draw_schedule, plot_text
 from hf_strategies.planning.schedule_plan import ScheduleOptions, plan_schedule
+from hf_strategies.planning.size_plan import describe_size
+from hf_strategies.planning.size_request import SizeOptions, parse_size
 from hf_strategies.runs.script import script
 
 SCHEDULE = """Draw the schedule of a run before anything trains.
@@ -34,6 +38,23 @@ python scripts/plan.py schedule --scheduler step --scheduler_kwargs "step_size=3
 
 The rest of the line is that of scripts/pretrain.py. The rate drawn is that of --learning_rate; parameter groups with
 another rate follow the same curve from theirs. Those of hyperparameter_curves are drawn below it.
+"""
+
+SIZE = """Say how large a model to train, and on how many tokens.
+
+python scripts/plan.py size --flops 1e21
+    what a budget is best spent on
+python scripts/plan.py size --gpus 8 --gpu H100 --hours 72
+    the same of so many GPUs for so many hours
+python scripts/plan.py size --parameters 1B --inference_tokens 2T
+    the tokens that a model needs; and, where it will be used for so many, the model that is cheapest in all
+python scripts/plan.py size --parameters 400M --tokens 8B --data_tokens 500M
+    what a plan of one's own is worth, with as little text as there is
+
+Laws: Chinchilla (https://arxiv.org/abs/2203.15556) and the fit of its data that corrects it
+(https://arxiv.org/abs/2404.10102), whose split is the plan; learning rate and batch by Step Law
+(https://arxiv.org/abs/2503.04715); repeated text (https://arxiv.org/abs/2305.16264); use (https://arxiv.org/abs/2401.00448).
+They were fitted on decoders of English text: a loss is to be compared with others of the table, not with your run's.
 """
 
 
@@ -62,7 +83,15 @@ def schedule(words: Sequence[str]) -> None:
     print(f"picture  {path}")
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"schedule": schedule}
+def size(words: Sequence[str]) -> None:
+    """Say how large a model, and on how many tokens."""
+    if {"--help", "-h"} & set(words):
+        print(options_text(SIZE, settings_of(SizeOptions)))
+        return
+    print(describe_size(parse_size(words)))
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"schedule": schedule, "size": size}
 
 
 @script
