@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 from hf_strategies.adapters import ADAPTERS
-from hf_strategies.arguments.merging import BELONGS_TO, SIZES, Value
+from hf_strategies.arguments.architecture_checks import architecture_problems
+from hf_strategies.arguments.merging import BELONGS_TO, OF_ARCHITECTURE, Value
 from hf_strategies.arguments.objective_checks import objective_problems
 from hf_strategies.arguments.prompting_checks import prompting_problems
 from hf_strategies.arguments.quantities import parse_batch_size
@@ -14,7 +15,7 @@ from hf_strategies.arguments.schedule_checks import refused, schedule_problems
 from hf_strategies.arguments.tuning_checks import tuning_problems
 from hf_strategies.arguments.tuning_topics import FINETUNE, SCORE
 from hf_strategies.errors import did_you_mean
-from hf_strategies.models import ARCHITECTURES, resolve_sizes
+from hf_strategies.models import ARCHITECTURES
 from hf_strategies.objectives import OBJECTIVES
 from hf_strategies.optimizers import OPTIMIZERS, check_group_settings, check_optimizer_settings
 from hf_strategies.ranges import MAX_LEARNING_RATE, Rule
@@ -89,11 +90,9 @@ RANGES: dict[str, Rule] = {
 }
 
 
-# Fields of a config that are settings: by name.
-OWN_SETTINGS = {name: name for name in (*SIZES, "vocab_size")} | {"max_position_embeddings": "max_seq_length"}
-
 FIXED_BY_WEIGHTS = (
-    "architecture", *SIZES, "vocab_size", "tokenizer", "tokenizer_name", "model_name_or_path", "optimizer", "optim",
+    "architecture", *OF_ARCHITECTURE, "vocab_size", "tokenizer", "tokenizer_name", "model_name_or_path", "optimizer",
+    "optim",
 )  # fmt: skip
 
 COMPUTED_HERE = {
@@ -116,8 +115,7 @@ def find_problems(values: dict[str, Value], job: str) -> Iterator[str]:
             yield from refused(given, partial(shelf.__getitem__, given.value))
     if (batch := values.get("global_batch_size")) is not None and batch.value is not None:
         yield from refused(batch, lambda: parse_batch_size(batch.value))
-    yield from _size_problems(values)
-    yield from _override_problems(values)
+    yield from architecture_problems(values)
     yield from _strategy_problems(values)
     yield from _decay_problems(values)
     yield from _combinations(values)
@@ -130,31 +128,6 @@ def find_problems(values: dict[str, Value], job: str) -> Iterator[str]:
     yield from objective_problems(values)
     if not any(values.get(name) and values[name].value for name in ("architecture", "model_name_or_path")):
         yield "architecture: name one, or a checkpoint with model_name_or_path (whose tokenizer is its own)"
-
-
-def _size_problems(values: dict[str, Value]) -> Iterator[str]:
-    architecture = values.get("architecture")
-    if architecture is None or architecture.value not in ARCHITECTURES:
-        return
-    sizes = {name: values[name].value for name in SIZES if name in values and name != "config_overrides"}
-    for name, size in sizes.items():
-        if size is not None and size < 1:
-            yield f"{values[name].where}: {name} must be at least 1, got {size}"
-            return
-    given = [values[name] for name in sizes if sizes[name] is not None]
-    flags = [item for item in given if item.where.startswith("--")]
-    blamed = (flags or given or [architecture])[-1]
-    yield from refused(blamed, lambda: resolve_sizes(architecture.value, sizes))
-
-
-def _override_problems(values: dict[str, Value]) -> Iterator[str]:
-    """Refuse overrides that would go behind the back of a setting's own checks; a checkpoint's are its own affair."""
-    overrides, architecture = values.get("config_overrides"), values.get("architecture")
-    if overrides is None or architecture is None or architecture.value is None:
-        return
-    for name in overrides.value or {}:
-        if name in OWN_SETTINGS:
-            yield f"{overrides.where}: {name} is a setting of its own: {OWN_SETTINGS[name]}"
 
 
 def _strategy_problems(values: dict[str, Value]) -> Iterator[str]:

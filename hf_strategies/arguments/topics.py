@@ -22,6 +22,15 @@ class ModelArguments:
     """Model and tokenizer."""
 
     architecture: str | None = setting(None, "Train this architecture from scratch; sizes left out are its own.")
+    size: str | None = setting(
+        None, "Sizes of a published model, by its name (125m, base); those given one by one take their places."
+    )
+    parameters: str | None = setting(
+        None, 'Choose width and depth for so many ("30M"), embeddings included, in the usual proportions.'
+    )
+    architecture_kwargs: dict[str, Any] | None = setting(
+        None, "What it has besides sizes, KEY=VALUE,... (`python -m hf_strategies show NAME` lists it)."
+    )
     hidden_size: int | None = setting(None, "Width of the residual stream.")
     num_hidden_layers: int | None = setting(None, "Number of blocks.")
     num_attention_heads: int | None = setting(None, "Query heads; must divide hidden_size.")

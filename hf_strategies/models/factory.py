@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from hf_strategies.errors import UserError, did_you_mean, first_line
 from hf_strategies.models.heads import HEADS, check_head
+from hf_strategies.models.option_checks import resolve_options
 from hf_strategies.models.shelf import ARCHITECTURES
 
 INSTALL = {
@@ -22,6 +24,7 @@ def create_config(
     architecture: str,
     *,
     sizes: Mapping[str, int],
+    options: Mapping[str, Any] | None = None,
     tokens: Mapping[str, int | None] | None = None,
     overrides: Mapping[str, Any] | None = None,
     **inputs: int,
@@ -31,15 +34,17 @@ def create_config(
     Args:
         architecture: A name on the shelf.
         sizes: Every size that the architecture has, as `resolve_sizes` gives them.
+        options: What it is to have besides sizes; those left out are its own.
         tokens: `bos_token_id`, `eos_token_id`, `pad_token_id` of the tokenizer.
         overrides: Other fields of the config.
         inputs: What it reads: `vocab_size` (rows of the embedding) and `max_seq_length` (positions) of text;
             `image_size` (pixels) and `num_channels` of images.
 
     Raises:
-        UserError: An override that the config does not have, or of another type; patches that do not fill an image.
+        UserError: An option that the architecture does not have, an override that the config does not have, or one
+            of another type; patches that do not fill an image.
     """
-    config = ARCHITECTURES[architecture].build(**inputs, **sizes)
+    config = ARCHITECTURES[architecture].build(**inputs, **sizes, **resolve_options(architecture, options or {}))
     for name, value in (tokens or {}).items():
         setattr(config, name, value)
     if config.is_encoder_decoder:
@@ -87,6 +92,16 @@ def create_model(
         return HEADS[head].from_config(config, attn_implementation=attn_implementation, dtype=torch.float32)
     except Exception as error:  # from a wrong activation to an attention that is not installed
         raise _cannot_build("the model", attn_implementation, error) from error
+
+
+def count_parameters(config: PretrainedConfig, head: str) -> int:
+    """Count the parameters of a model without making them.
+
+    Raises:
+        UserError: The config describes no model.
+    """
+    with torch.device("meta"):
+        return create_model(deepcopy(config), head=head).num_parameters()
 
 
 def load_config(

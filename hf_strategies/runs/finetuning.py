@@ -14,6 +14,7 @@ from hf_strategies.arguments.resolved import FILE_NAME, identity_settings, write
 from hf_strategies.arguments.topics import trains
 from hf_strategies.distributed.ranks import is_main_process
 from hf_strategies.errors import UserError, did_you_mean
+from hf_strategies.models.factory import count_parameters
 from hf_strategies.reports import format_count
 from hf_strategies.reports.confusion import confusion_lines
 from hf_strategies.reports.predictions import PredictionReport
@@ -28,7 +29,7 @@ from hf_strategies.runs.process import build_training_arguments, data_seed, sett
 from hf_strategies.runs.rate_by_width import settle_rate
 from hf_strategies.runs.recipe_choice import JobFacts, choose_recipe, too_little_data
 from hf_strategies.runs.results import closing_table, record_run, write_reports
-from hf_strategies.runs.tuned_model import build_tuned_model, count_parameters
+from hf_strategies.runs.tuned_model import build_tuned_model
 from hf_strategies.runs.tuned_pictures import processor_of
 from hf_strategies.runs.tuned_predictions import report_predictions
 from hf_strategies.runs.tuned_rows import Job, prepare, unpack_where_seen
@@ -62,7 +63,7 @@ def finetune(arguments: Arguments, stand_on: Callable[[str], Arguments] | None) 
             task=str(arguments.task.task),
             num_examples=len(job.sides.train),
             num_classes=len(job.task.config["id2label"]) if job.task.classes(job.sides.train) else 0,
-            num_parameters=count_parameters(job.config, job.task.head),
+            num_parameters=count_parameters(job.config, job.task.head) if job.config else 0,
             linear_probe=arguments.weights.linear_probe,
         )
         name, why = choose_recipe(facts)

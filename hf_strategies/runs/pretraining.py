@@ -14,8 +14,9 @@ from hf_strategies.distributed.ranks import is_main_process
 from hf_strategies.reports import format_count
 from hf_strategies.runs import startup
 from hf_strategies.runs.cooldown import branch_cooldown
+from hf_strategies.runs.fresh_model import unused_sizes
 from hf_strategies.runs.job import announce, check_same_data, push, run_in_folder, say, train
-from hf_strategies.runs.language_model import build_model, check_trusted, resolve_block_size, unused_sizes
+from hf_strategies.runs.language_model import build_model, check_trusted, resolve_block_size
 from hf_strategies.runs.output_folder import OutputFolder, check_named, write_results
 from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
 from hf_strategies.runs.results import closing_table, record_run, write_reports

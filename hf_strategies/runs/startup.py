@@ -10,9 +10,9 @@ from hf_strategies.schedulers import SCHEDULERS, RunScale, check_schedule
 
 
 def describe_model(arguments: Arguments, model: PreTrainedModel) -> str:
-    """Name the model, its parameters and its shape."""
-    source = arguments.model.model_name_or_path or arguments.model.architecture
-    config = model.config
+    """Name the model, its parameters and its shape, and what that shape was chosen for."""
+    asked, config = arguments.model, model.config
+    source = asked.model_name_or_path or " ".join(filter(None, [asked.architecture, asked.size]))
     shape = {
         "hidden": getattr(config, "hidden_size", None),
         "layers": getattr(config, "num_hidden_layers", None),
@@ -21,7 +21,8 @@ def describe_model(arguments: Arguments, model: PreTrainedModel) -> str:
     }
     shown = ", ".join(f"{name} {value}" for name, value in shape.items() if value is not None)
     attention = getattr(config, "_attn_implementation", None)
-    return f"{source}, {model.num_parameters():,} parameters ({shown}, {attention} attention)"
+    chosen = f", the nearest to {asked.parameters}" if asked.parameters else ""
+    return f"{source}, {model.num_parameters():,} parameters{chosen} ({shown}, {attention} attention)"
 
 
 def describe_batch(args: TrainingArguments, block_size: int) -> str:

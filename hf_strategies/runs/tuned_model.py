@@ -27,13 +27,12 @@ from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.topics import ModelArguments
 from hf_strategies.arguments.tuning_topics import WeightArguments
 from hf_strategies.errors import UserError
-from hf_strategies.models import resolve_sizes
-from hf_strategies.models.factory import create_config, create_model, load_config, load_with_new_head
+from hf_strategies.models.factory import create_model, load_config, load_with_new_head
 from hf_strategies.module_tree.heads import head_names
+from hf_strategies.runs.fresh_model import fresh_config
 from hf_strategies.runs.language_model import (
     check_positions,
     check_vocabulary,
-    given_sizes,
     load_tokenizer,
     positions_of,
 )
@@ -122,14 +121,6 @@ def checkpoint_config(model: ModelArguments, head: str) -> PretrainedConfig:
         trust_remote_code=model.trust_remote_code,
         overrides=model.config_overrides,
     )
-
-
-def count_parameters(config: PretrainedConfig | None, head: str) -> int:
-    """Count a checkpoint's parameters without loading them; 0 where none is named."""
-    if config is None:
-        return 0
-    with torch.device("meta"):
-        return create_model(deepcopy(config), head=head).num_parameters()
 
 
 def known_classes(config: PretrainedConfig | None) -> tuple[str, ...]:
@@ -268,13 +259,10 @@ def _from_scratch(arguments: Arguments, task: Task, rows: Any) -> PreTrainedMode
     model = arguments.model
     if model.architecture is None or task.head != "image-classification":
         raise UserError("model_name_or_path: name a checkpoint to fine-tune; only images train from scratch here")
-    sizes, _ = resolve_sizes(model.architecture, given_sizes(model))
     channels, height, width = rows[0]["image"].shape
     if height != width:
         raise UserError(f"the images are {height} x {width}: set image_size to bring them to squares")
-    config = create_config(
-        model.architecture, sizes=sizes, overrides=model.config_overrides, image_size=height, num_channels=channels
-    )
+    config = fresh_config(model, head=task.head, image_size=height, num_channels=channels)
     for name, value in task.config.items():
         setattr(config, name, value)
     return create_model(config, head=task.head, attn_implementation=model.attn_implementation)

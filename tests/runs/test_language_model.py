@@ -5,12 +5,12 @@ from transformers import FalconConfig, FalconForCausalLM
 
 from hf_strategies.arguments.topics import ModelArguments
 from hf_strategies.errors import UserError
+from hf_strategies.runs.fresh_model import unused_sizes
 from hf_strategies.runs.language_model import (
     build_model,
     load_tokenizer,
     resolve_block_size,
     sketch_model,
-    unused_sizes,
 )
 
 

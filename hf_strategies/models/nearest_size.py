@@ -1,0 +1,78 @@
+"""The sizes of an architecture that come nearest to a number of parameters, in the proportions that it usually has."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+
+from hf_strategies.errors import UserError
+from hf_strategies.models.shelf import ARCHITECTURES
+from hf_strategies.models.sizes import HEAD_SIZE, resolve_sizes
+
+WIDEST = 16384
+SHALLOWER, DEEPER = 0.75, 1.34  # how far the depth may leave the usual one, to come nearer
+FARTHEST = 1.5  # times what was asked for, or a part of it: what is farther off is another model
+
+
+def nearest_sizes(
+    architecture: str, given: Mapping[str, int | None], target: int, count: Callable[[dict[str, int]], int]
+) -> dict[str, int]:
+    """Choose width and depth: the width whose usual depth comes nearest, then the depth that comes nearer still.
+
+    Usual is what lies between the published sizes. Cost: about a dozen counts.
+
+    Args:
+        architecture: A name on the shelf, with published sizes.
+        given: Sizes that somebody asked for; neither the width nor the depth is among them.
+        target: Parameters to come near to.
+        count: Parameters of the model of some sizes, its embeddings included.
+
+    Raises:
+        UserError: No model comes within half of `target`, or the sizes that were given fit no width.
+    """
+    facts = ARCHITECTURES[architecture].facts
+
+    def shape(width: int, depth: int) -> dict[str, int]:
+        sizes, _ = resolve_sizes(architecture, {**given, "hidden_size": width, "num_hidden_layers": depth})
+        return sizes
+
+    def usual(width: int) -> dict[str, int]:
+        return shape(width, usual_depth(architecture, width))
+
+    heads, key_value_heads = (given.get(f"num_{kind}_heads") for kind in ("attention", "key_value"))
+    unit = 2 * heads if heads else HEAD_SIZE * (key_value_heads or 1)  # a head has an even size, or the usual one
+    step = math.lcm(facts.get("width_step", HEAD_SIZE), unit)
+    widths = range(step, max(WIDEST, step) + 1, step)
+    width = _nearest(widths, target, lambda width: count(usual(width)))
+    middle = usual_depth(architecture, width)
+    depths = range(max(1, round(SHALLOWER * middle)), round(DEEPER * middle) + 1)
+    depth = _nearest(facts.get("depths") or depths, target, lambda depth: count(shape(width, depth)))
+    chosen = shape(width, depth)
+    reached = count(chosen)
+    if not target / FARTHEST <= reached <= target * FARTHEST:
+        raise UserError(
+            f"parameters {target:,}: the nearest {architecture} has {reached:,}, its embeddings included; "
+            f"{'a smaller vocabulary makes a smaller one' if reached > target else 'give its sizes one by one'}"
+        )
+    return chosen
+
+
+def usual_depth(architecture: str, width: int) -> int:
+    """Return the number of layers of a model this wide: on the lines between its published sizes."""
+    published = ARCHITECTURES[architecture].facts["published"].values()
+    depths = {sizes["hidden_size"]: sizes["num_hidden_layers"] for sizes in published}
+    known = sorted(depths)
+    if width <= known[0] or width >= known[-1]:
+        return depths[known[0] if width <= known[0] else known[-1]]
+    above = bisect_left(known, width)
+    low, high = known[above - 1], known[above]
+    return round(depths[low] + (depths[high] - depths[low]) * (width - low) / (high - low))
+
+
+def _nearest(choices: Sequence[int], target: int, count: Callable[[int], int]) -> int:
+    """Return the choice whose count is nearest to `target` as a ratio; counts grow along `choices`."""
+    top = 1
+    while top < len(choices) and count(choices[top - 1]) < target:  # from below: what is large takes long to count
+        top *= 2
+    above = bisect_left(choices, target, lo=top // 2, hi=min(top, len(choices)), key=count)
+    near = choices[max(above - 1, 0) : above + 1]
+    return min(near, key=lambda choice: abs(math.log(count(choice) / target)))
