@@ -3,6 +3,7 @@
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from hf_strategies.errors import UserError
 from hf_strategies.models.shelf import ARCHITECTURES
@@ -14,7 +15,12 @@ FARTHEST = 1.5  # times what was asked for, or a part of it: what is farther off
 
 
 def nearest_sizes(
-    architecture: str, given: Mapping[str, int | None], target: int, count: Callable[[dict[str, int]], int]
+    architecture: str,
+    given: Mapping[str, int | None],
+    target: int,
+    count: Callable[[dict[str, int]], int],
+    *,
+    options: Mapping[str, Any] | None = None,
 ) -> dict[str, int]:
     """Choose width and depth: the width whose usual depth comes nearest, then the depth that comes nearer still.
 
@@ -25,6 +31,7 @@ def nearest_sizes(
         given: Sizes that somebody asked for; neither the width nor the depth is among them.
         target: Parameters to come near to.
         count: Parameters of the model of some sizes, its embeddings included.
+        options: What else was asked for, as for `resolve_sizes`.
 
     Raises:
         UserError: No model comes within half of `target`, or the sizes that were given fit no width.
@@ -32,7 +39,8 @@ def nearest_sizes(
     facts = ARCHITECTURES[architecture].facts
 
     def shape(width: int, depth: int) -> dict[str, int]:
-        sizes, _ = resolve_sizes(architecture, {**given, "hidden_size": width, "num_hidden_layers": depth})
+        chosen = {**given, "hidden_size": width, "num_hidden_layers": depth}
+        sizes, _ = resolve_sizes(architecture, chosen, options=options)
         return sizes
 
     def usual(width: int) -> dict[str, int]:

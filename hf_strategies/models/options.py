@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from hf_strategies.ranges import Rule
+from hf_strategies.ranges import AVERAGE, NOT_NEGATIVE, SWITCH, Rule, one_of
 
 
 @dataclass(frozen=True)
@@ -23,3 +23,38 @@ class Option:
     def __str__(self) -> str:
         default = str(self.default).lower() if isinstance(self.default, bool) else self.default
         return f"{self.summary} ({self.rule[1]}; default: {default})"
+
+
+Options = dict[str, Option]
+
+DROPOUT = Option(0.0, AVERAGE, "of embeddings, of attention, and of what each layer adds")
+TIED = Option(True, SWITCH, "whether the head is the embedding")
+
+TRANSFORMER: Options = {
+    "norm_position": Option("post", one_of(["post", "pre"]), "of each layer's norm: behind its sum, or before it"),
+    "positions": Option("sinusoidal", one_of(["sinusoidal", "learned"]), "what tells tokens' places"),
+    "activation": Option("relu", one_of(["relu", "gelu"]), "of the feed-forward layers"),
+    "dropout": DROPOUT,
+}
+TRANSFORMER_PP: Options = {
+    "qk_norm": Option(False, SWITCH, "whether queries and keys are normalised, head by head"),
+    "activation": Option("silu", one_of(["silu", "relu2"]), "of the feed-forward layers; silu with a gate"),
+    "logit_softcap": Option(0.0, NOT_NEGATIVE, "size that logits stay below, by a tanh; 0 for none"),
+    "tie_embeddings": TIED,
+}
+GPT2: Options = {
+    "activation": Option("gelu_new", one_of(["gelu_new", "gelu", "relu", "relu2"]), "of the feed-forward layers"),
+    "tie_embeddings": TIED,
+    "dropout": DROPOUT,
+}
+T5: Options = {
+    "activation": Option(
+        "gated-gelu", one_of(["gated-gelu", "relu"]), "of the feed-forward layers: 1.1's, or the first"
+    ),
+    "dropout": DROPOUT,
+}
+BERT: Options = {
+    "activation": Option("gelu", one_of(["gelu", "relu"]), "of the feed-forward layers"),
+    "dropout": DROPOUT,
+}
+VIT: Options = {"dropout": DROPOUT}

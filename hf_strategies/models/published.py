@@ -30,6 +30,31 @@ GPT3: Published = {
 }
 # https://arxiv.org/abs/2302.13971, table 2; the width inside its feed-forward layers is that of its checkpoints.
 LLAMA: Published = {**GPT3, "7b": _sizes(4096, 32, 32, 11008)}
+# Mamba's table 12 again: a block of its own is half of a transformer's.
+MAMBA: Published = {
+    name: {"hidden_size": sizes["hidden_size"], "num_hidden_layers": 2 * sizes["num_hidden_layers"]}
+    for name, sizes in GPT3.items()
+    if sizes["hidden_size"] <= 2560
+}
+# From 169m: RWKV-4's checkpoints (https://arxiv.org/abs/2305.13048); the small ones are Pythia's.
+RWKV: Published = {
+    name: {"hidden_size": width, "num_hidden_layers": depth}
+    for name, width, depth in (
+        ("14m", 128, 6), ("31m", 256, 6), ("70m", 512, 6), ("169m", 768, 12), ("430m", 1024, 24), ("1b5", 2048, 24),
+        ("3b", 2560, 32), ("7b", 4096, 32), ("14b", 5120, 40),
+    )
+}  # fmt: skip
+# 153m: its authors' configuration for the Pile; the larger ones are those of its paper as they are recalled
+# (https://arxiv.org/abs/2302.10866, appendix A). dna: HyenaDNA's (https://arxiv.org/abs/2306.15794), by context.
+HYENA: Published = {
+    name: {"hidden_size": width, "num_hidden_layers": depth, "intermediate_size": ratio * width}
+    for name, width, depth, ratio in (
+        ("dna_1k", 128, 2, 4), ("dna_32k", 256, 4, 4), ("dna_160k", 256, 8, 4), ("dna_1m", 256, 8, 4),
+        ("153m", 864, 18, 2), ("355m", 1024, 36, 2), ("1b3", 2048, 36, 2),
+    )
+}  # fmt: skip
+# https://arxiv.org/abs/1706.03762, table 3.
+TRANSFORMER: Published = {"base": _sizes(512, 6, 8), "big": _sizes(1024, 6, 16)}
 # https://arxiv.org/abs/1810.04805, section 3; the four small ones: https://arxiv.org/abs/1908.08962, table 1.
 BERT: Published = {
     "tiny": _sizes(128, 2, 2),

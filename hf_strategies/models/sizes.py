@@ -1,8 +1,10 @@
 """How large a model is: which sizes an architecture has, what those left out are, and whether they fit together."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from hf_strategies.errors import UserError, did_you_mean
+from hf_strategies.models.option_checks import resolve_options
 from hf_strategies.models.shelf import ARCHITECTURES
 
 HEAD_SIZE = 64  # of every published decoder family up to about 1 B parameters
@@ -11,7 +13,11 @@ MULTIPLE = 32  # feed-forward widths are rounded up to it: matrix kernels like w
 
 
 def resolve_sizes(
-    architecture: str, given: Mapping[str, int | None], *, size: str | None = None
+    architecture: str,
+    given: Mapping[str, int | None],
+    *,
+    size: str | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, int], list[str]]:
     """Complete the sizes of an architecture.
 
@@ -19,6 +25,7 @@ def resolve_sizes(
         architecture: A name on the shelf.
         given: The sizes that somebody asked for; None for the others.
         size: Name of a published model, whose sizes take the places of those that nobody gave.
+        options: What else was asked for: a feed-forward layer without a gate is wider.
 
     Returns:
         Every size that the architecture has, and the names of the given ones that it does not have. A patch's side is
@@ -37,11 +44,14 @@ def resolve_sizes(
     usual = {"hidden_size": DEFAULT_WIDTH, "num_hidden_layers": DEFAULT_DEPTH, **entry.facts.get("usual_sizes", {})}
     width = wanted.get("hidden_size", usual["hidden_size"])
     heads = wanted.get("num_attention_heads", max(1, width // HEAD_SIZE))
+    ratio = entry.facts.get("feed_forward_ratio", 1.0)
+    if isinstance(ratio, Mapping):
+        ratio = ratio[resolve_options(architecture, options or {})["activation"]]
     derived = {
         **usual,
         "num_attention_heads": heads,
         "num_key_value_heads": heads,
-        "intermediate_size": -(-int(width * entry.facts.get("feed_forward_ratio", 1)) // MULTIPLE) * MULTIPLE,
+        "intermediate_size": -(-int(width * ratio) // MULTIPLE) * MULTIPLE,
     }
     known = {**derived, **wanted}
     sizes = {name: known[name] for name in entry.facts["sizes"] if name in known}

@@ -36,12 +36,12 @@ def fresh_config(
             **inputs,
         )  # fmt: skip
 
-    given = given_sizes(model)
+    given, options = given_sizes(model), model.architecture_kwargs
     if model.parameters is None:
-        sizes, _ = resolve_sizes(name, given, size=model.size)
+        sizes, _ = resolve_sizes(name, given, size=model.size, options=options)
     else:
         target = parse_parameters(model.parameters)
-        sizes = nearest_sizes(name, given, target, lambda sizes: count_parameters(made(sizes), head))
+        sizes = nearest_sizes(name, given, target, lambda sizes: count_parameters(made(sizes), head), options=options)
     return made(sizes)
 
 
