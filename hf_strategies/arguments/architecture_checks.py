@@ -18,7 +18,7 @@ def architecture_problems(values: dict[str, Value]) -> Iterator[str]:
     architecture = values.get("architecture")
     if architecture is None or architecture.value is None:
         return
-    yield from _override_problems(values)
+    yield from _override_problems(architecture.value, values)
     if architecture.value not in ARCHITECTURES:
         return
     yield from _size_problems(architecture, values)
@@ -47,9 +47,11 @@ def _size_problems(architecture: Value, values: dict[str, Value]) -> Iterator[st
     yield from refused(blamed, partial(resolve_sizes, architecture.value, sizes, size=size and size.value))
 
 
-def _override_problems(values: dict[str, Value]) -> Iterator[str]:
+def _override_problems(architecture: str, values: dict[str, Value]) -> Iterator[str]:
     """Refuse overrides that would go behind the back of a setting's own checks; a checkpoint's are its own affair."""
     overrides = values.get("config_overrides")
+    options = ARCHITECTURES[architecture].facts.get("options", {}) if architecture in ARCHITECTURES else {}
+    own = {**dict.fromkeys(options, "architecture_kwargs"), **OWN_SETTINGS}
     for name in (overrides and overrides.value) or {}:
-        if overrides is not None and name in OWN_SETTINGS:
-            yield f"{overrides.where}: {name} is a setting of its own: {OWN_SETTINGS[name]}"
+        if overrides is not None and name in own:
+            yield f"{overrides.where}: {name} is a setting of its own: {own[name]}"

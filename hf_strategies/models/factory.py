@@ -10,14 +10,23 @@ import torch
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from hf_strategies.errors import UserError, did_you_mean, first_line
+from hf_strategies.models import rwkv, state_spaces
 from hf_strategies.models.heads import HEADS, check_head
+from hf_strategies.models.mixing import check_attention
 from hf_strategies.models.option_checks import resolve_options
 from hf_strategies.models.shelf import ARCHITECTURES
 
+# What the host leaves undone where it draws fresh weights, by model type.
+INITIALIZE = {
+    "mamba": state_spaces.initialize,
+    "mamba2": state_spaces.initialize,
+    "rwkv": rwkv.initialize,
+}
 INSTALL = {
     "flash_attention_2": "pip install flash-attn (needs an NVIDIA GPU)",
     "flash_attention_3": "build flash-attn 3 from its repository (needs a Hopper GPU)",
 }
+INSTALL_FROM_HUB = "pip install 'hf_strategies[kernels]' (Linux with a GPU), which fetches it from the Hub"
 
 
 def create_config(
@@ -88,10 +97,14 @@ def create_model(
     Raises:
         UserError: The config describes no model, or the attention implementation is not to be had here.
     """
+    check_attention(config, attn_implementation)
     try:
-        return HEADS[head].from_config(config, attn_implementation=attn_implementation, dtype=torch.float32)
+        model = HEADS[head].from_config(config, attn_implementation=attn_implementation, dtype=torch.float32)
     except Exception as error:  # from a wrong activation to an attention that is not installed
         raise _cannot_build("the model", attn_implementation, error) from error
+    if config.model_type in INITIALIZE:
+        INITIALIZE[config.model_type](model)
+    return model
 
 
 def count_parameters(config: PretrainedConfig, head: str) -> int:
@@ -219,6 +232,7 @@ def _load(
     attn_implementation: str | None = None,
     **options: Any,
 ) -> tuple[PreTrainedModel, list[str]]:
+    check_attention(config, attn_implementation)
     try:
         model, found = HEADS[head].from_pretrained(
             name_or_path,
@@ -237,7 +251,8 @@ def _load(
 def _cannot_build(what: str, attn_implementation: str | None, error: Exception) -> UserError:
     if attn_implementation is None:
         return UserError(f"{what} cannot be built: {first_line(error)}")
-    cure = f"; {INSTALL[attn_implementation]}" if attn_implementation in INSTALL else ""
+    cure = INSTALL_FROM_HUB if "/" in attn_implementation else INSTALL.get(attn_implementation)
     return UserError(
-        f"{what} cannot be built with attn_implementation {attn_implementation}: {first_line(error)}{cure}"
+        f"{what} cannot be built with attn_implementation {attn_implementation}: {first_line(error)}"
+        + (f"; {cure}" if cure else "")
     )

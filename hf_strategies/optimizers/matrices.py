@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from hf_strategies.distributed.zero import full_shape
+from hf_strategies.module_tree.dynamics import filter_parameters
 from hf_strategies.module_tree.embeddings import embedding_parameters
 
 FUSED_ATTENTION = {"qkv", "qkv_proj", "qkv_linear", "Wqkv", "c_attn", "in_proj_weight"}  # query, key, value in a row
@@ -42,8 +43,8 @@ def matrix_layouts(model: nn.Module) -> dict[nn.Parameter, Layout]:
     """Find the trainable parameters that are hidden linear maps, in the order of the module tree.
 
     Not among them: embeddings and output heads (one row per token or label), what reads raw pixels or samples,
-    depthwise and grouped convolutions, vectors, and whatever else is no linear map (tables of positions, Mamba's
-    `A_log`).
+    depthwise and grouped convolutions, networks that compute filters from positions, vectors, and whatever else is no
+    linear map (tables of positions, Mamba's `A_log`).
 
     Among them: the router of a mixture, as in Moonlight's Muon (https://arxiv.org/abs/2502.16982), although it has one
     row per expert. Maps that a model fuses in a way of its own stay whole: `in_proj` of Mamba and LFM2, `in_proj_qkvz`
@@ -52,11 +53,11 @@ def matrix_layouts(model: nn.Module) -> dict[nn.Parameter, Layout]:
     Args:
         model: The whole model, wrapped or not.
     """
-    embeddings = embedding_parameters(model)
+    others = embedding_parameters(model) | filter_parameters(model)
     layouts: dict[nn.Parameter, Layout] = {}
     for place in _walk(_Place(model)):
         for name, param in place.module.named_parameters(recurse=False):
-            if param.requires_grad and param not in embeddings and not place.is_label_head():
+            if param.requires_grad and param not in others and not place.is_label_head():
                 layout = _layout(place, name, list(full_shape(param)))
                 if layout is not None and min(layout["shape"][1:]) > 1:
                     layouts[param] = layout

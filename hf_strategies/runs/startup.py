@@ -5,6 +5,7 @@ import math
 from transformers import PreTrainedModel, TrainingArguments
 
 from hf_strategies.arguments import Arguments
+from hf_strategies.models.mixing import describe_mixing
 from hf_strategies.reports import format_count, format_number
 from hf_strategies.schedulers import SCHEDULERS, RunScale, check_schedule
 
@@ -19,10 +20,9 @@ def describe_model(arguments: Arguments, model: PreTrainedModel) -> str:
         "heads": getattr(config, "num_attention_heads", None),
         "vocabulary": getattr(config, "vocab_size", None),
     }
-    shown = ", ".join(f"{name} {value}" for name, value in shape.items() if value is not None)
-    attention = getattr(config, "_attn_implementation", None)
+    words = [f"{name} {value}" for name, value in shape.items() if value is not None] + [describe_mixing(config)]
     chosen = f", the nearest to {asked.parameters}" if asked.parameters else ""
-    return f"{source}, {model.num_parameters():,} parameters{chosen} ({shown}, {attention} attention)"
+    return f"{source}, {model.num_parameters():,} parameters{chosen} ({', '.join(filter(None, words))})"
 
 
 def describe_batch(args: TrainingArguments, block_size: int) -> str:
