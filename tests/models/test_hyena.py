@@ -7,7 +7,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceC
 
 from hf_strategies.models.hyena import HyenaConfig, HyenaForCausalLM, HyenaForSequenceClassification
 from hf_strategies.models.hyena.filters import HyenaFilter, encode_positions, windows
-from hf_strategies.models.hyena.operator import HyenaOperator, fft_convolution
+from hf_strategies.models.hyena.operator import fft_convolution
 
 TINY = {
     "vocab_size": 64,
@@ -186,7 +186,7 @@ def test_in_bf16_positions_are_still_told_apart():
 
 
 def test_a_row_longer_than_the_filters_is_refused():
-    with pytest.raises(ValueError, match="rows must have at most 24 tokens, .*, got 25"):
+    with pytest.raises(ValueError, match=r"rows must have at most 24 tokens, .*, got 25"):
         build(HyenaForCausalLM)(draw(1, 25))
 
 

@@ -1,11 +1,12 @@
 """Filters as long as the longest row, as functions of a position: a small network times a window.
 
-Paper: https://arxiv.org/abs/2302.10866, section 3.3: h(t) = window(t) * network(encoding(t)), where the encoding is the
+Paper: https://arxiv.org/abs/2302.10866, section 3.3: h(t) = window(t) * network(encoding(t)). The encoding is the
 position with complex exponentials of it, the network's activations are sines, and the window decays exponentially, at
 a rate of its own for each channel.
 """
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ class HyenaFilter(nn.Module):
         super().__init__()
         self.config = config
         widths = [config.filter_features] + [config.filter_size] * (config.filter_depth - 1)
-        self.hidden = nn.ModuleList(_Float32Linear(*pair) for pair in zip(widths, widths[1:]))
+        self.hidden = nn.ModuleList(_Float32Linear(*pair) for pair in pairwise(widths))
         self.frequency = nn.Parameter(torch.empty(config.filter_size))  # one for all layers, and learned
         self.output = _Float32Linear(config.filter_size, config.order * config.hidden_size, bias=False)
         self.skip = nn.Parameter(torch.empty(config.order, config.hidden_size))

@@ -1,6 +1,7 @@
 """Hyena as models of the host's kind: a body, a language model, and a classifier."""
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,7 @@ class HyenaPreTrainedModel(PreTrainedModel):
     config_class = HyenaConfig
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
-    _no_split_modules = ["HyenaBlock"]
+    _no_split_modules: ClassVar = ["HyenaBlock"]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -115,11 +116,11 @@ class HyenaModel(HyenaPreTrainedModel):
 class HyenaForCausalLM(HyenaPreTrainedModel, GenerationMixin):
     """A language model.
 
-    `generate` has no cache, since a convolution has no state of fixed size: every new token costs a pass over all of the
-    row, O(length log length), and so a row of n tokens O(n^2 log n).
+    `generate` has no cache, since a convolution has no state of fixed size: every new token costs a pass over all of
+    the row, O(length log length), and so a row of n tokens O(n^2 log n).
     """
 
-    _tied_weights_keys = {"lm_head.weight": "model.embeddings.weight"}
+    _tied_weights_keys: ClassVar = {"lm_head.weight": "model.embeddings.weight"}
 
     def __init__(self, config: HyenaConfig) -> None:
         super().__init__(config)
@@ -140,8 +141,8 @@ class HyenaForCausalLM(HyenaPreTrainedModel, GenerationMixin):
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         output_hidden_states: bool | None = None,
-        use_cache: bool | None = None,  # noqa: ARG002 - the host says false to every model, to save memory
-        return_dict: bool | None = None,  # noqa: ARG002 - the host's generation says true
+        use_cache: bool | None = None,  # the host says false to every model, to save memory
+        return_dict: bool | None = None,  # the host's generation says true
         logits_to_keep: int = 0,
         **loss_settings,
     ) -> CausalLMOutput:

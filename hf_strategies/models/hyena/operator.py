@@ -1,8 +1,8 @@
 """The Hyena operator: long convolutions and gates in turn, in the place of attention.
 
-Paper: https://arxiv.org/abs/2302.10866, definition 3.1: z = v, then z = x_n * (h_n * z) for n = 1 to the order, where v
-and x_n are projections of the input behind a short convolution, and h_n are long filters. The code that its authors
-released has one convolution fewer at the same order: the first gate is applied to v itself.
+Paper: https://arxiv.org/abs/2302.10866, definition 3.1: z = v, then z = x_n * (h_n * z) for n = 1 to the order, where
+v and x_n are projections of the input behind a short convolution, and h_n are long filters. The code that its authors
+released has one convolution fewer at the same order: its first gate is applied to v itself.
 """
 
 import torch
