@@ -9,8 +9,9 @@ python -m hf_strategies show pretrain        one recipe
 import inspect
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from hf_strategies.adapters import ADAPTERS, QUANTIZATIONS
 from hf_strategies.arguments.layers import find_recipe, recipe_names, recipe_summary
@@ -85,16 +86,24 @@ def show(name: str) -> Iterator[str]:
 
 def _describe(kind: str, entry: Entry) -> str:
     """Lay out an entry's facts, its settings with their defaults, and what its builder says of itself."""
-    shown = {name: value for name, value in entry.facts.items() if name != "hyperparameters"}  # those are its settings
+    shown = {name: value for name, value in entry.facts.items() if name not in ("hyperparameters", "check_options")}
     facts = [(name, inspect.getdoc(value) if callable(value) else value) for name, value in shown.items()]
     build = entry.build
     named = [found for found in inspect.signature(build).parameters.values() if found.default is not found.empty]
     settings = "; ".join(f"{found.name} = {format_value(found.default)}" for found in named)
     rows = [("summary", entry.summary), ("paper", entry.paper), *facts, ("settings", settings)]
-    listed = [f"{name.replace('_', ' ')}: {format_value(value)}" for name, value in rows if value not in ("", None)]
+    listed = [_line(name, value) for name, value in rows if value not in ("", None)]
     said = inspect.getdoc(build.func if isinstance(build, partial) else build) or ""
     body = "\n".join([*listed, "", *said.splitlines()])
     return f"{kind} {entry.name}\n{textwrap.indent(body, '  ')}\n"
+
+
+def _line(name: str, value: Any) -> str:
+    """Write a fact in a line; of a table, a line for each of its rows."""
+    title = name.replace("_", " ")
+    if isinstance(value, Mapping):
+        return "\n".join([f"{title}:", *(f"  {key}: {format_value(row)}" for key, row in value.items())])
+    return f"{title}: {format_value(value)}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from hf_strategies.ranges import AVERAGE, NOT_NEGATIVE, SWITCH, Rule, one_of
+from hf_strategies.ranges import AVERAGE, NOT_NEGATIVE, SWITCH, Rule, one_of, or_none
 
 
 @dataclass(frozen=True)
@@ -56,5 +56,12 @@ T5: Options = {
 BERT: Options = {
     "activation": Option("gelu", one_of(["gelu", "relu"]), "of the feed-forward layers"),
     "dropout": DROPOUT,
+}
+RECURRENT: Options = {
+    "bidirectional": Option(
+        None, or_none(SWITCH, ": a classifier's are, a language model's cannot be"), "whether layers read both ways"
+    ),
+    "tie_embeddings": TIED,
+    "dropout": Option(0.0, AVERAGE, "of embeddings and of what each layer puts out"),
 }
 VIT: Options = {"dropout": DROPOUT}

@@ -33,7 +33,7 @@ def transformer_pp(
     """
     options = {"qk_norm": qk_norm, "activation": activation, "logit_softcap": logit_softcap}
     made = getattr(transformers, decoder_class(options))
-    own = {
+    own: dict[str, dict[str, float | None]] = {
         "Qwen3Config": {"head_dim": hidden_size // num_attention_heads},
         "NanoChatConfig": {"final_logit_softcapping": float(logit_softcap) or None},
     }

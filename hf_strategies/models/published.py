@@ -80,3 +80,9 @@ VIT: Published = {
     "large": _sizes(1024, 24, 16),
     "huge": _sizes(1280, 32, 16),
 }
+# https://arxiv.org/abs/1409.2329, section 4.1.
+RECURRENT: Published = {
+    "small": {"hidden_size": 200, "num_hidden_layers": 2},
+    "medium": {"hidden_size": 650, "num_hidden_layers": 2},
+    "large": {"hidden_size": 1500, "num_hidden_layers": 2},
+}

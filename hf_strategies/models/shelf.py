@@ -127,6 +127,30 @@ ARCHITECTURES.add(
     isolates_documents=False,
 )
 ARCHITECTURES.add(
+    "lstm",
+    "hf_strategies.models.recurrent.preset:lstm",
+    summary="LSTM: gated recurrence with a cell that remembers; language model and classifier",
+    paper="https://www.bioinf.jku.at/publications/older/2604.pdf",
+    sizes=("hidden_size", "num_hidden_layers"),
+    usual_sizes={"num_hidden_layers": 2},
+    published=published.RECURRENT,
+    options=options.RECURRENT,
+    objectives=("causal", "text-classification", "token-classification"),
+    isolates_documents=False,
+)
+ARCHITECTURES.add(
+    "gru",
+    "hf_strategies.models.recurrent.preset:gru",
+    summary="GRU: gated recurrence with one state; language model and classifier",
+    paper="https://arxiv.org/abs/1406.1078",
+    sizes=("hidden_size", "num_hidden_layers"),
+    usual_sizes={"num_hidden_layers": 2},
+    published=published.RECURRENT,
+    options=options.RECURRENT,
+    objectives=("causal", "text-classification", "token-classification"),
+    isolates_documents=False,
+)
+ARCHITECTURES.add(
     "bert",
     "hf_strategies.models.presets:bert",
     summary="BERT: post-norm encoder with learned positions, GELU, LayerNorm, biases",
@@ -136,7 +160,7 @@ ARCHITECTURES.add(
     options=options.BERT,
     feed_forward_ratio=4.0,
     rotary=False,
-    objectives=("masked",),
+    objectives=("masked", "text-classification", "token-classification"),
     isolates_documents=False,
 )
 ARCHITECTURES.add(

@@ -1,7 +1,8 @@
 """Which parameters of a model are linear maps between hidden activations, and which matrices each is made of.
 
-Libraries store several maps in one parameter: query, key and value, both halves of a gated feed-forward, all experts
-of a mixture. What a matrix optimizer does to a matrix means something for each of them alone.
+Libraries store several maps in one parameter: query, key and value, both halves of a gated feed-forward, the gates of
+a recurrence, all experts of a mixture. What a matrix optimizer does to a matrix means something for each of them
+alone.
 """
 
 import math
@@ -125,6 +126,8 @@ def _layout(place: _Place, param_name: str, shape: list[int]) -> Layout | None:
         if param_name != "weight" or module.groups > 1 or module.in_channels <= MAX_RAW_CHANNELS:
             return None
         return whole_matrix([shape[0], math.prod(shape[1:])])
+    if isinstance(module, nn.RNNBase):
+        return _gates(module, shape) if len(shape) == 2 else None
     if len(shape) == 3 and getattr(module, "num_experts", None) == shape[0]:
         return _experts(module, name, shape)
     if len(shape) != 2 or param_name not in ("weight", "in_proj_weight"):
@@ -138,6 +141,14 @@ def _layout(place: _Place, param_name: str, shape: list[int]) -> Layout | None:
 def _halved(layout: Layout) -> Layout:
     (outputs,) = layout["parts"]
     return {**layout, "parts": [outputs // 2] * 2}
+
+
+def _gates(module: nn.RNNBase, shape: list[int]) -> Layout:
+    """Cut the gates of a recurrence apart, which torch stores one below the other."""
+    layout = whole_matrix(shape)
+    if shape[0] % module.hidden_size:  # a projection of what is put out
+        return layout
+    return {**layout, "parts": [module.hidden_size] * (shape[0] // module.hidden_size)}
 
 
 def _experts(module: nn.Module, name: str, shape: list[int]) -> Layout:
