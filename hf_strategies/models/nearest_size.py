@@ -47,7 +47,7 @@ def nearest_sizes(
         return shape(width, usual_depth(architecture, width))
 
     heads, key_value_heads = (given.get(f"num_{kind}_heads") for kind in ("attention", "key_value"))
-    unit = 2 * heads if heads else HEAD_SIZE * (key_value_heads or 1)  # a head has an even size, or the usual one
+    unit = 2 * heads if heads else HEAD_SIZE * key_value_heads if key_value_heads else 1  # heads are of an even size
     step = math.lcm(facts.get("width_step", HEAD_SIZE), unit)
     widths = range(step, max(WIDEST, step) + 1, step)
     width = _nearest(widths, target, lambda width: count(usual(width)))
@@ -65,9 +65,10 @@ def nearest_sizes(
 
 
 def usual_depth(architecture: str, width: int) -> int:
-    """Return the number of layers of a model this wide: on the lines between its published sizes."""
-    published = ARCHITECTURES[architecture].facts["published"].values()
-    depths = {sizes["hidden_size"]: sizes["num_hidden_layers"] for sizes in published}
+    """Return the number of layers of a model this wide: on lines between the first published size of each width."""
+    depths: dict[int, int] = {}
+    for sizes in ARCHITECTURES[architecture].facts["published"].values():
+        depths.setdefault(sizes["hidden_size"], sizes["num_hidden_layers"])
     known = sorted(depths)
     if width <= known[0] or width >= known[-1]:
         return depths[known[0] if width <= known[0] else known[-1]]

@@ -64,4 +64,8 @@ RECURRENT: Options = {
     "tie_embeddings": TIED,
     "dropout": Option(0.0, AVERAGE, "of embeddings and of what each layer puts out"),
 }
+RESNET3D: Options = {
+    "stem": Option("auto", one_of(["auto", "large", "small"]), "7 x 7 x 7 with a pool behind it, or 3 x 3 x 3"),
+    "dropout": Option(0.0, AVERAGE, "in front of the head"),
+}
 VIT: Options = {"dropout": DROPOUT}

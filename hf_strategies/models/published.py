@@ -86,3 +86,8 @@ RECURRENT: Published = {
     "medium": {"hidden_size": 650, "num_hidden_layers": 2},
     "large": {"hidden_size": 1500, "num_hidden_layers": 2},
 }
+# https://arxiv.org/abs/1711.09577, table 1.
+RESNET3D: Published = {
+    "r3d_18": {"hidden_size": 64, "num_hidden_layers": 18},
+    "r3d_34": {"hidden_size": 64, "num_hidden_layers": 34},
+}

@@ -6,7 +6,7 @@ sizes by name, from papers; `options` are what else can be chosen, each handed t
 refuses those that do not go together; `isolates_documents` says whether documents in one block can be kept apart. The
 others say how sizes that nobody gave follow from those that somebody did: `usual_sizes`, and `feed_forward_ratio`,
 which may be another for each `activation`;
-`width_step` and `depths` are the widths and depths that a number of parameters may choose from.
+`depths` are all that there are, and `width_step` is what widths that a number of parameters chooses are multiples of.
 """
 
 from hf_strategies.models import options, published
@@ -187,5 +187,19 @@ ARCHITECTURES.add(
     feed_forward_ratio=4.0,
     rotary=False,
     objectives=("image-classification",),
+    isolates_documents=False,
+)
+ARCHITECTURES.add(
+    "resnet3d",
+    "hf_strategies.models.resnet3d.preset:resnet3d",
+    summary="3-D ResNet: residual convolutions over time and space, for clips",
+    paper="https://arxiv.org/abs/1711.09577",
+    sizes=("hidden_size", "num_hidden_layers"),
+    usual_sizes={"hidden_size": 64, "num_hidden_layers": 18},
+    published=published.RESNET3D,
+    width_step=8,
+    depths=(10, 18, 34),
+    options=options.RESNET3D,
+    objectives=("clip-classification",),
     isolates_documents=False,
 )

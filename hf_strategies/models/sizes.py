@@ -55,6 +55,12 @@ def resolve_sizes(
     }
     known = {**derived, **wanted}
     sizes = {name: known[name] for name in entry.facts["sizes"] if name in known}
+    depths = entry.facts.get("depths", ())
+    if depths and sizes["num_hidden_layers"] not in depths:
+        listed = ", ".join(map(str, depths))
+        raise UserError(
+            f"num_hidden_layers of {architecture} must be one of {listed}, got {sizes['num_hidden_layers']}"
+        )
     if "num_attention_heads" in sizes:
         check_sizes(sizes, rotary=entry.facts["rotary"])
     return sizes, unused
