@@ -13,12 +13,14 @@ FILTER = "HyenaFilter"
 
 
 def dynamic_parameters(model: nn.Module) -> set[nn.Parameter]:
-    """Find what its authors do not decay, whatever its shape: dynamics by their names, and networks of filters."""
+    """Find what its authors do not decay, whatever its shape: dynamics by their names, and all of a filter."""
     named = named_parameters(model).items()
-    return {param for name, param in named if name.rpartition(".")[2] in DYNAMICS} | filter_parameters(model)
+    return {param for name, param in named if name.rpartition(".")[2] in DYNAMICS} | filter_parameters(
+        model, skip=True
+    )
 
 
-def filter_parameters(model: nn.Module) -> set[nn.Parameter]:
-    """Find the parameters that compute filters from positions; what a filter lets through beside itself is none."""
+def filter_parameters(model: nn.Module, *, skip: bool = False) -> set[nn.Parameter]:
+    """Find the parameters that compute filters from positions; with `skip`, what passes beside filters too."""
     networks = [module for module in model.modules() if type(module).__name__ == FILTER]
-    return {param for network in networks for name, param in network.named_parameters() if name != "skip"}
+    return {param for network in networks for name, param in network.named_parameters() if skip or name != "skip"}
