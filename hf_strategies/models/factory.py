@@ -14,6 +14,7 @@ from hf_strategies.models import rwkv, state_spaces
 from hf_strategies.models.heads import HEADS, check_head
 from hf_strategies.models.mixing import check_attention
 from hf_strategies.models.option_checks import resolve_options
+from hf_strategies.models.plain_scans import use_plain_scans
 from hf_strategies.models.shelf import ARCHITECTURES
 
 # What the host leaves undone where it draws fresh weights, by model type.
@@ -104,6 +105,7 @@ def create_model(
         raise _cannot_build("the model", attn_implementation, error) from error
     if config.model_type in INITIALIZE:
         INITIALIZE[config.model_type](model)
+    use_plain_scans(model)
     return model
 
 
@@ -245,6 +247,7 @@ def _load(
         )
     except Exception as error:
         raise _cannot_build(f"model_name_or_path {name_or_path!r}", attn_implementation, error) from error
+    use_plain_scans(model)
     return model, sorted([*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])])
 
 
