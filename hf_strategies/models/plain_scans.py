@@ -73,7 +73,7 @@ def selective_scan(signal: Tensor, steps: Tensor, rates: Tensor, write: Tensor, 
 
 
 def weighted_mean(decay: Tensor, bonus: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Average values with weights that decay, in float32, as RWKV does (https://arxiv.org/abs/2305.13048, equation 16).
+    """Average values with weights that decay, in float32: equation 16 of RWKV (https://arxiv.org/abs/2305.13048).
 
     Sums are kept as multiples of exp(`scale`), the largest of their terms; any scale gives the same mean, so that no
     gradient goes through it.
