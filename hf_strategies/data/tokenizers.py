@@ -49,7 +49,9 @@ class SpecialTokens:
 # A decoder's end is also its padding: padding is masked from the loss and never attended to, so a token of its own
 # would be a row of the embedding that is never trained.
 SPECIAL_TOKENS = {
-    "causal": SpecialTokens(roles={"eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}),
+    "causal": SpecialTokens(
+        roles={"eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}, template=("$A", "$A <|endoftext|> $B")
+    ),
     "masked": SpecialTokens(
         roles={"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"},
         template=("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1"),

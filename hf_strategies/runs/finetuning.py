@@ -29,6 +29,7 @@ from hf_strategies.runs.process import build_training_arguments, data_seed, sett
 from hf_strategies.runs.rate_by_width import settle_rate
 from hf_strategies.runs.recipe_choice import JobFacts, choose_recipe, too_little_data
 from hf_strategies.runs.results import closing_table, record_run, write_reports
+from hf_strategies.runs.row_tokenizer import train_on_rows
 from hf_strategies.runs.tuned_model import build_tuned_model
 from hf_strategies.runs.tuned_pictures import processor_of
 from hf_strategies.runs.tuned_predictions import report_predictions
@@ -70,6 +71,9 @@ def finetune(arguments: Arguments, stand_on: Callable[[str], Arguments] | None) 
         arguments = stand_on(name)
         job = prepare(arguments, job)  # the recipe may have its own lengths
         job.notes += [f"recipe {name}: {why}", *filter(None, [too_little_data(facts)])]
+    if job.processor is None:
+        job.processor = train_on_rows(arguments.model, job.task, job.sides.train)
+        job.notes.append(f"the tokenizer was trained on the rows: {len(job.processor):,} tokens")
     arguments = settle_machine(settle_rate(settle_adapter(arguments), getattr(job.config, "hidden_size", None)))
     check_metric(arguments, job.task)
     threads = use_all_cores() if arguments.training["use_cpu"] else None

@@ -106,7 +106,7 @@ def build_model(
         )
     else:
         name = str(model.architecture)
-        tokens = {f"{kind}_token_id": getattr(tokenizer, f"{kind}_token_id") for kind in ("bos", "eos", "pad")}
+        tokens = special_tokens(tokenizer)
         config = _fresh_config(model, max(len(tokenizer), model.vocab_size or 0), tokens, block_size, objective)
         check_positions(positions_of(config), block_size, name)
         built = create_model(config, head=HEAD_OF[objective], attn_implementation=model.attn_implementation)
@@ -114,6 +114,11 @@ def build_model(
     if isolate_documents and (why := why_texts_meet(built, rows=rows)):
         raise UserError(f"isolate_documents: documents would see each other: {why}")
     return built
+
+
+def special_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int | None]:
+    """Return the tokens of a tokenizer that a model's config names."""
+    return {f"{kind}_token_id": getattr(tokenizer, f"{kind}_token_id") for kind in ("bos", "eos", "pad")}
 
 
 def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:

@@ -35,6 +35,7 @@ from hf_strategies.runs.language_model import (
     check_vocabulary,
     load_tokenizer,
     positions_of,
+    special_tokens,
 )
 from hf_strategies.runs.tuned_pictures import check_pictures, image_shape
 from hf_strategies.tasks import TASKS
@@ -61,6 +62,8 @@ class TunedModel:
 def load_processor(arguments: Arguments, task: Task, config: PretrainedConfig | None) -> Any:
     """Load what brings rows into the shape that the model takes: its tokenizer, or the shape of its images.
 
+    None where a tokenizer is to be trained on the rows, for a model that starts from random weights.
+
     Args:
         arguments: What was asked for.
         task: Not settled yet.
@@ -73,7 +76,9 @@ def load_processor(arguments: Arguments, task: Task, config: PretrainedConfig | 
         return image_shape(arguments, config)
     tokenizer = load_tokenizer(arguments.model)
     if tokenizer is None:
-        raise UserError("model_name_or_path: name a checkpoint to fine-tune; a task of texts needs its tokenizer")
+        if arguments.model.architecture is not None:
+            return None
+        raise UserError("model_name_or_path: name a checkpoint to fine-tune, or an architecture to train from scratch")
     if tokenizer.pad_token_id is None:
         raise UserError(
             f"the tokenizer of {tokenizer.name_or_path} has no token that could pad rows, nor one that ends"
@@ -150,7 +155,7 @@ def build_tuned_model(
     """
     weights = arguments.weights
     if own is None or arguments.model.model_name_or_path is None:
-        return TunedModel(_from_scratch(arguments, task, rows), ["the model starts from random weights"])
+        return TunedModel(_from_scratch(arguments, task, processor, rows), ["the model starts from random weights"])
     config = deepcopy(own)
     for name, value in task.config.items():
         setattr(config, name, value)
@@ -255,14 +260,22 @@ def describe_new(names: list[str]) -> str:
     return f"made anew, as the checkpoint has none that fits this task: {', '.join(names[:SHOWN_WEIGHTS])}{more}"
 
 
-def _from_scratch(arguments: Arguments, task: Task, rows: Any) -> PreTrainedModel:
-    model = arguments.model
-    if model.architecture is None or task.head != "image-classification":
-        raise UserError("model_name_or_path: name a checkpoint to fine-tune; only images train from scratch here")
-    channels, height, width = rows[0]["image"].shape
-    if height != width:
-        raise UserError(f"the images are {height} x {width}: set image_size to bring them to squares")
-    config = fresh_config(model, head=task.head, image_size=height, num_channels=channels)
+def _from_scratch(arguments: Arguments, task: Task, processor: Any, rows: Any) -> PreTrainedModel:
+    model, tokens = arguments.model, None
+    if model.architecture is None:
+        raise UserError("model_name_or_path: name a checkpoint to fine-tune, or an architecture to train from scratch")
+    if task.head == "image-classification":
+        channels, height, width = rows[0]["image"].shape
+        if height != width:
+            raise UserError(f"the images are {height} x {width}: set image_size to bring them to squares")
+        inputs = {"image_size": height, "num_channels": channels}
+    elif task.head == "video-classification":
+        channels, _, height, width = rows[0]["clip"].shape
+        inputs = {"image_size": min(height, width), "num_channels": channels}
+    else:
+        length = arguments.data.max_seq_length or TaskSettings.max_seq_length
+        inputs, tokens = {"vocab_size": len(processor), "max_seq_length": length}, special_tokens(processor)
+    config = fresh_config(model, head=task.head, tokens=tokens, **inputs)
     for name, value in task.config.items():
         setattr(config, name, value)
     return create_model(config, head=task.head, attn_implementation=model.attn_implementation)

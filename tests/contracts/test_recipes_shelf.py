@@ -4,6 +4,7 @@ import json
 import math
 import re
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoTokenizer
@@ -17,6 +18,7 @@ from scripts.pretrain import main as pretrain
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 TEXTS, ANSWERS, PAIRS, IMAGES, DIGITS = "texts", "answers", "pairs", "images", "digits"
+BARE_TEXTS, CLIPS = "texts without a checkpoint", "clips"
 
 # What each recipe of fine-tuning is tried on, and what it must say of itself before it trains.
 TUNED = {
@@ -32,6 +34,8 @@ TUNED = {
     "seq2seq": (PAIRS, r"\(100\.0%\)"),
     "vit_finetune": (IMAGES, r"\(100\.0%\)"),
     "from_scratch": (DIGITS, r"random weights"),
+    "text_from_scratch": (BARE_TEXTS, r"tokenizer was trained on the rows"),
+    "clips_from_scratch": (CLIPS, r"random weights"),
 }
 
 
@@ -46,9 +50,15 @@ def task_flags(tmp_path, text_checkpoint):
 
     def make(kind: str) -> list[str]:
         rows = tmp_path / "rows.jsonl"
-        if kind == TEXTS:
+        if kind == CLIPS:
+            shades = np.linspace(0, 1, 32, dtype=np.float32)
+            clips = np.tile(shades[:, None, None, None, None], (1, 1, 4, 8, 8))
+            np.savez(tmp_path / "clips.npz", clips=clips, labels=np.arange(32) // 16)
+            return ["--task", "clip-classification", "--train_file", str(tmp_path / "clips.npz")]
+        if kind in (TEXTS, BARE_TEXTS):
             lines = [{"text": f"it was {word} {n}", "label": word} for n in range(16) for word in ("good", "bad")]
-            task = ["text-classification", "--model_name_or_path", text_checkpoint("bert")]
+            checkpoint = ["--model_name_or_path", text_checkpoint("bert")] if kind == TEXTS else []
+            task = ["text-classification", *checkpoint]
         elif kind == ANSWERS:
             lines = [{"instruction": f"count to {n}", "input": "", "output": " 1 2 3"} for n in range(32)]
             task = ["causal-lm", "--model_name_or_path", text_checkpoint("gpt2"), "--max_seq_length", "128"]
