@@ -6,6 +6,8 @@ python scripts/plan.py schedule mine.yaml --scheduler warmup_stable_decay --sche
     of one's own settings; recipe, YAML file and flags are those of scripts/pretrain.py
 python scripts/plan.py size --flops 1e21
     the model and the tokens that a budget is best spent on, or the tokens that a model needs
+python scripts/plan.py memory --parameters 1B --gpus 8 --gpu_memory 80GB
+    what a run keeps in memory, by the way it is spread over GPUs, and the cheapest way that fits
 python scripts/plan.py COMMAND --help
     its options
 """
@@ -20,6 +22,7 @@ from hf_strategies.arguments.layers import recipe_names
 from hf_strategies.arguments.settings import settings_of
 from hf_strategies.arguments.tuning_topics import PRETRAIN
 from hf_strategies.errors import UserError, did_you_mean
+from hf_strategies.planning.memory_request import AdapterOptions, job_of, parse_memory
 from hf_strategies.planning.options import DEFAULT_RECIPE, check_picture, split_options
 from hf_strategies.planning.schedule_drawing import draw_schedule, plot_text
 from hf_strategies.planning.schedule_plan import ScheduleOptions, plan_schedule
@@ -57,6 +60,21 @@ Laws: Chinchilla (https://arxiv.org/abs/2203.15556) and the fit of its data that
 They were fitted on decoders of English text: a loss is to be compared with others of the table, not with your run's.
 """
 
+MEMORY = """Say how much memory a run takes, before it takes any.
+
+python scripts/plan.py memory mine.yaml
+    on this machine: weights, gradients, optimizer, snapshots, activations, evaluation, and the most at once
+python scripts/plan.py memory --parameters 1B --max_seq_length 2048 --gpus 8 --gpu_memory 80GB
+    on GPUs: what each holds in every configuration of accelerate_configs/, and the cheapest one that fits
+python scripts/plan.py memory --parameters 1B --gpu_memory 24GB --adapter lora --quantization nf4
+    of an adapter on a frozen model in 4 bits
+python scripts/plan.py memory lora --task causal-lm --model_name_or_path HuggingFaceTB/SmolLM2-135M
+    of a fine-tuning run: the rest of the line is that of scripts/finetune.py, else that of scripts/pretrain.py
+
+States are counted tensor by tensor; a step is gone through with tensors that have no contents, so that any model,
+objective and length is seen as it is. `scripts/benchmark.py memory` compares with what processes really took.
+"""
+
 
 def schedule(words: Sequence[str]) -> None:
     """Draw what the learning rate of a run will be."""
@@ -91,7 +109,24 @@ def size(words: Sequence[str]) -> None:
     print(describe_size(parse_size(words)))
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"schedule": schedule, "size": size}
+def memory(words: Sequence[str]) -> None:
+    """Say how much memory a run takes."""
+    job, recipe = job_of(words)
+    if {"--help", "-h"} & set(words):
+        own = {item.name: item for item in settings_of(AdapterOptions)}
+        print(help_text(MEMORY, own, recipes=recipe_names(job), default_recipe=recipe))
+        return
+    request = parse_memory(words)
+    from hf_strategies.planning.memory_plan import plan_memory  # imported late: it needs torch, which takes seconds
+
+    print(plan_memory(request))
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "schedule": schedule,
+    "size": size,
+    "memory": memory,
+}
 
 
 @script
