@@ -16,7 +16,9 @@ class RecurrentConfig(PretrainedConfig):
         bidirectional: Whether each layer reads rows both ways, with half of its width for each; None lets the head
             say: a classifier does, a language model cannot.
         dropout: Of the embeddings and of what each layer puts out.
-        initializer_range: Standard deviation of fresh embeddings.
+        embedding_range: Standard deviation of fresh embeddings: wide enough to move gates from the first update on.
+            Of 0.05 to 0.5, tried at widths of 32 and 192, 0.3 starts near the log of the vocabulary and falls fast.
+        initializer_range: Of fresh heads.
         tie_word_embeddings: Whether a language model's head is the embedding.
         use_cache: Whether a language model returns its state while it generates.
     """
@@ -30,7 +32,8 @@ class RecurrentConfig(PretrainedConfig):
     num_hidden_layers: int = 2
     bidirectional: bool | None = None
     dropout: float | int = 0.0
-    initializer_range: float = 0.05
+    embedding_range: float = 0.3
+    initializer_range: float = 0.02
     pad_token_id: int | None = None
     bos_token_id: int | None = None
     eos_token_id: int | list[int] | None = None

@@ -58,17 +58,22 @@ class RecurrentPreTrainedModel(PreTrainedModel):
 
         Open forget gates: https://proceedings.mlr.press/v37/jozefowicz15.html, section 2.2.
         """
-        if not isinstance(module, nn.RNNBase):
+        if isinstance(module, nn.Embedding):
+            init.normal_(module.weight, std=self.config.embedding_range)
+        elif isinstance(module, nn.RNNBase):
+            for name, param in module.named_parameters():
+                init.copy_(param, self._initial_gates(name, module.hidden_size, param.shape[1:]).flatten(0, 1))
+        else:
             super()._init_weights(module)
-            return
-        for name, param in module.named_parameters():
-            gates = torch.zeros(GATES[self.config.cell], module.hidden_size, *param.shape[1:])
-            if name.startswith("bias_ih") and self.config.cell == "lstm":
-                gates[FORGET_GATE] = 1.0  # torch adds two biases: the other one stays at zero
-            elif name.startswith("weight"):
-                for gate in gates:
-                    (nn.init.orthogonal_ if name.startswith("weight_hh") else nn.init.xavier_uniform_)(gate)
-            init.copy_(param, gates.flatten(0, 1))
+
+    def _initial_gates(self, name: str, width: int, inputs: torch.Size) -> Tensor:
+        gates = torch.zeros(GATES[self.config.cell], width, *inputs)
+        if name.startswith("bias_ih") and self.config.cell == "lstm":
+            gates[FORGET_GATE] = 1.0  # torch adds two biases: the other one stays at zero
+        elif name.startswith("weight"):
+            for gate in gates:
+                (nn.init.orthogonal_ if name.startswith("weight_hh") else nn.init.xavier_uniform_)(gate)
+        return gates
 
 
 class RecurrentModel(RecurrentPreTrainedModel):
