@@ -123,7 +123,7 @@ ARCHITECTURES.add(
         "filter_frequency": Option(14.0, POSITIVE, "of its sines at first: high ones make rough filters"),
         "dropout": Option(0.0, AVERAGE, "of embeddings and of what each layer adds"),
     },
-    objectives=("causal",),
+    objectives=("causal", "text-classification"),
     isolates_documents=False,
 )
 ARCHITECTURES.add(

@@ -22,13 +22,14 @@ from hf_strategies.runs import startup
 from hf_strategies.runs.adapter_settings import adapter_base, settle_adapter
 from hf_strategies.runs.augmenting import build_augmentation
 from hf_strategies.runs.costs import describe_costs
-from hf_strategies.runs.job import announce, check_same_data, push, run_in_folder, say, train
+from hf_strategies.runs.job import announce, announce_checks, check_same_data, push, run_in_folder, say, train
 from hf_strategies.runs.language_model import check_trusted
 from hf_strategies.runs.output_folder import OutputFolder, write_results
+from hf_strategies.runs.preflight import Run
 from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
 from hf_strategies.runs.rate_by_width import settle_rate
 from hf_strategies.runs.recipe_choice import JobFacts, choose_recipe, too_little_data
-from hf_strategies.runs.results import closing_table, record_run, write_reports
+from hf_strategies.runs.results import closing_table, own_package, record_run, write_reports
 from hf_strategies.runs.row_tokenizer import train_on_rows
 from hf_strategies.runs.tuned_model import build_tuned_model
 from hf_strategies.runs.tuned_pictures import processor_of
@@ -106,6 +107,7 @@ def run(
     say(f"model     {startup.describe_model(arguments, tuned.model)}, {describe_trained(tuned.model)}")
     wanted = trains(arguments.training)
     if wanted:
+        announce_checks(Run(arguments, args, tuned.model, block_size=None, samples=len(training), folder=folder.path))
         announce_training(arguments, args, len(training))
     trainer = build_tuned_trainer(
         arguments, args, tuned.model, task, job.processor, training, validation, objective=objective,
@@ -168,6 +170,7 @@ def finish(
             results=results,
             notes=notes,
             pipeline_tag=TASKS[str(arguments.task.task)].facts["pipeline"],
+            package=own_package(trainer.model),
             predictions=predictions,
             adapter_base=None if merged else adapter_base(arguments, job.task, trainer.model),
             weights=MERGED if merged else "",

@@ -13,7 +13,7 @@ from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput, Seque
 
 from hf_strategies.models.hyena.config import HyenaConfig
 from hf_strategies.models.hyena.filters import HyenaFilter
-from hf_strategies.models.hyena.operator import HyenaOperator
+from hf_strategies.models.hyena.operator import HyenaOperator, ResidualLinear
 
 
 class HyenaBlock(GradientCheckpointingLayer):
@@ -26,7 +26,7 @@ class HyenaBlock(GradientCheckpointingLayer):
         self.norm2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_epsilon)
         self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size)
         self.activation = ACT2FN[config.hidden_act]
-        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.down_proj = ResidualLinear(config.intermediate_size, config.hidden_size)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, hidden_states: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -46,13 +46,14 @@ class HyenaPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """As GPT-2: what ends a residual branch is smaller the more branches there are."""
+        """Draw as GPT-2 does; the host asks for modules that have parameters of their own alone."""
         super()._init_weights(module)
-        if isinstance(module, HyenaBlock):
-            std = self.config.initializer_range / math.sqrt(2 * self.config.num_hidden_layers)
-            for last in (module.operator.out_proj, module.down_proj):
-                init.normal_(last.weight, std=std)
-            init.kaiming_uniform_(module.operator.short_conv.weight, a=math.sqrt(5))
+        if isinstance(module, ResidualLinear):
+            init.normal_(
+                module.weight, std=self.config.initializer_range / math.sqrt(2 * self.config.num_hidden_layers)
+            )
+        elif isinstance(module, nn.Conv1d):
+            init.kaiming_uniform_(module.weight, a=math.sqrt(5))
         elif isinstance(module, HyenaFilter):
             for param, value in module.initial_values().items():
                 init.copy_(param, value)

@@ -27,6 +27,10 @@ def fft_convolution(signal: Tensor, taps: Tensor) -> Tensor:
     return torch.fft.irfft(spectrum, n=padded)[..., :length]
 
 
+class ResidualLinear(nn.Linear):
+    """A map that ends a residual branch: its fresh weights are smaller the more branches there are."""
+
+
 class HyenaOperator(nn.Module):
     """Mix the tokens of a row, each with those before it."""
 
@@ -38,7 +42,7 @@ class HyenaOperator(nn.Module):
             width, width, config.short_kernel_size, groups=width, padding=config.short_kernel_size - 1
         )
         self.filter = HyenaFilter(config)
-        self.out_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.out_proj = ResidualLinear(config.hidden_size, config.hidden_size)
 
     def forward(self, hidden_states: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return what each token gathers, `[rows, tokens, hidden_size]`.

@@ -69,7 +69,7 @@ def _build(name: str, length: int, sizes: Mapping[str, int]) -> PreTrainedModel:
 
 
 def _step(model: PreTrainedModel, length: int) -> float:
-    """Time a forward and a backward pass over one row; on a CPU in its own seconds, whatever else it does meanwhile."""
+    """Time a forward and a backward pass over one row; on a CPU in this process's own seconds."""
     ids = torch.randint(VOCABULARY, (1, length), device=model.device)
     start = _now()
     model(input_ids=ids, labels=ids).loss.backward()
