@@ -23,13 +23,10 @@ def use_plain_scans(model: PreTrainedModel) -> None:
     torch.compile.
     """
     for module in model.modules():
-        forward = None
         if type(module) is MambaMixer and importlib.util.find_spec("mamba_ssm") is None:
-            forward = _mamba
+            module.forward = partial(_mamba, module)
         elif type(module) is RwkvSelfAttention:
-            forward = _rwkv
-        if forward is not None:
-            module.forward = partial(forward, module)
+            module.forward = partial(_rwkv, module)
 
 
 def recur(decay: Tensor, inputs: Tensor) -> Tensor:
