@@ -8,6 +8,10 @@ python scripts/plan.py size --flops 1e21
     the model and the tokens that a budget is best spent on, or the tokens that a model needs
 python scripts/plan.py memory --parameters 1B --gpus 8 --gpu_memory 80GB
     what a run keeps in memory, by the way it is spread over GPUs, and the cheapest way that fits
+python scripts/plan.py time --price_per_hour 2
+    how long it takes and what it costs, by a few updates on this machine
+python scripts/plan.py check mine.yaml
+    everything that it would trip over, before it begins
 python scripts/plan.py COMMAND --help
     its options
 """
@@ -28,6 +32,7 @@ from hf_strategies.planning.schedule_drawing import draw_schedule, plot_text
 from hf_strategies.planning.schedule_plan import ScheduleOptions, plan_schedule
 from hf_strategies.planning.size_plan import describe_size
 from hf_strategies.planning.size_request import SizeOptions, parse_size
+from hf_strategies.planning.time_request import TimeOptions, parse_time
 from hf_strategies.runs.script import script
 
 SCHEDULE = """Draw the schedule of a run before anything trains.
@@ -73,6 +78,29 @@ python scripts/plan.py memory lora --task causal-lm --model_name_or_path Hugging
 
 States are counted tensor by tensor; a step is gone through with tensors that have no contents, so that any model,
 objective and length is seen as it is. `scripts/benchmark.py memory` compares with what processes really took.
+"""
+
+TIME = """Say how long a run takes on this machine, and what it costs.
+
+python scripts/plan.py time
+    of the default recipe: tokens per second, and the time to finish
+python scripts/plan.py time mine.yaml --updates 20 --price_per_hour 2.5
+    of one's own, timed longer, with its price in the currency of the machine's
+
+A few updates are trained and thrown away, in this process alone; the text is read, and its tokens are kept for the
+run. The rest of the line is that of scripts/pretrain.py.
+"""
+
+CHECK = """Look at a run from all sides before it begins: nothing is written, and no data are read.
+
+python scripts/plan.py check
+    of the default recipe: batch, length, schedule, rhythm, groups, sharding, disk and memory, with a verdict on each
+python scripts/plan.py check mine.yaml --max_steps 100000 --global_batch_size "0.5M tokens"
+    of one's own settings
+python scripts/plan.py check lora --task causal-lm --model_name_or_path HuggingFaceTB/SmolLM2-135M
+    of a fine-tuning run: the rest of the line is that of scripts/finetune.py, else that of scripts/pretrain.py
+
+scripts/pretrain.py and scripts/finetune.py do the same first, memory aside: of that they look at what stays alone.
 """
 
 
@@ -122,10 +150,43 @@ def memory(words: Sequence[str]) -> None:
     print(plan_memory(request))
 
 
+def take_time(words: Sequence[str]) -> None:
+    """Say how long a run takes, and what it costs."""
+    if {"--help", "-h"} & set(words):
+        own = {item.name: item for item in settings_of(TimeOptions)}
+        print(help_text(TIME, own, recipes=recipe_names(PRETRAIN), default_recipe=DEFAULT_RECIPE))
+        return
+    options, arguments = parse_time(words)
+    from hf_strategies.planning.speed_trial import describe_trial, time_run
+
+    print(describe_trial(time_run(arguments, options), options.price_per_hour))
+
+
+def check(words: Sequence[str]) -> None:
+    """Look at a run from all sides.
+
+    Raises:
+        UserError: It would fail; the table says why.
+    """
+    job, recipe = job_of(words)
+    if {"--help", "-h"} & set(words):
+        print(help_text(CHECK, {}, recipes=recipe_names(job), default_recipe=recipe))
+        return
+    arguments = parse_arguments(words, description=CHECK, default_recipe=recipe, job=job, recipe_is_open=True)
+    from hf_strategies.planning.check_plan import check_run, describe_verdicts
+
+    verdicts = check_run(arguments)
+    print(describe_verdicts(verdicts))
+    if wrong := [verdict.name for verdict in verdicts if verdict.is_error]:
+        raise UserError(f"{len(wrong)} of {len(verdicts)} checks failed: {', '.join(wrong)}")
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "schedule": schedule,
     "size": size,
     "memory": memory,
+    "time": take_time,
+    "check": check,
 }
 
 

@@ -56,6 +56,19 @@ class MemoryRequest:
     quantization: str | None
 
 
+def plain_request(arguments: Arguments) -> MemoryRequest:
+    """Ask for the memory of a run on this machine, as it is."""
+    weights = arguments.weights
+    return MemoryRequest(
+        arguments=arguments,
+        gpus=1,
+        gpu_memory=None,
+        adapter=weights.adapter,
+        adapter_kwargs=weights.adapter_kwargs or {},
+        quantization=weights.quantization,
+    )
+
+
 def job_of(words: Sequence[str]) -> tuple[str, str]:
     """Tell which job a command line is for, and that job's default recipe: fine-tuning where it names a task."""
     named = words[0] if words and not words[0].startswith("--") else ""

@@ -27,7 +27,7 @@ def describe_model(arguments: Arguments, model: PreTrainedModel) -> str:
 
 def describe_batch(args: TrainingArguments, block_size: int) -> str:
     """Spell out the global batch: sequences and tokens, and the product it is."""
-    sequences = _sequences_per_update(args)
+    sequences = sequences_per_update(args)
     return (
         f"{sequences} sequences x {block_size} = {sequences * block_size:,} tokens per update "
         f"({args.train_batch_size} per device x {args.world_size} devices x {args.gradient_accumulation_steps} "
@@ -47,7 +47,7 @@ def planned_updates(args: TrainingArguments, *, samples: int | None) -> int:
     """Count the optimizer updates of a run over `samples` blocks per epoch; None for a stream."""
     if args.max_steps > 0 or samples is None:
         return args.max_steps
-    return math.ceil(args.num_train_epochs * -(-samples // _sequences_per_update(args)))
+    return math.ceil(args.num_train_epochs * -(-samples // sequences_per_update(args)))
 
 
 def run_scale(args: TrainingArguments, *, samples: int | None, block_size: int | None) -> RunScale:
@@ -58,7 +58,7 @@ def run_scale(args: TrainingArguments, *, samples: int | None, block_size: int |
         samples: Of an epoch; None for a stream.
         block_size: Tokens of a sample; None where they have no common length.
     """
-    sequences = _sequences_per_update(args)
+    sequences = sequences_per_update(args)
     tokens_per_update = block_size and sequences * block_size
     return RunScale(planned_updates(args, samples=samples), tokens_per_update, samples and -(-samples // sequences))
 
@@ -79,7 +79,7 @@ def settle_schedule(arguments: Arguments, args: TrainingArguments, scale: RunSca
 def describe_length(args: TrainingArguments, *, samples: int | None, block_size: int) -> str:
     """Say how many updates the run takes, and how often it sees the data; `samples` is None for a stream."""
     updates = planned_updates(args, samples=samples)
-    sequences = updates * _sequences_per_update(args)
+    sequences = updates * sequences_per_update(args)
     epochs = f", {sequences / samples:.2f} epochs" if samples else ""
     return f"{updates:,} updates, {format_count(sequences * block_size)} tokens{epochs}"
 
@@ -92,5 +92,6 @@ def describe_precision(arguments: Arguments, args: TrainingArguments, threads: i
     return f"{args.device.type}{cores}, {name}{f' ({chosen.where})' if chosen else ''}"
 
 
-def _sequences_per_update(args: TrainingArguments) -> int:
+def sequences_per_update(args: TrainingArguments) -> int:
+    """Count the samples of an update over all devices and micro-batches."""
     return args.train_batch_size * args.world_size * args.gradient_accumulation_steps

@@ -20,8 +20,6 @@ from hf_strategies.data import PreparedText
 from hf_strategies.data.masked_blocks import MaskedBlocks
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.metrics.language_modeling import language_modeling_metrics, next_token_nll, token_nll
-from hf_strategies.optimizers import resolve_param_groups
-from hf_strategies.runs.language_model import sketch_model
 from hf_strategies.runs.output_folder import EVENTS
 from hf_strategies.runs.prompts import gap_prompts, split_prompts
 from hf_strategies.runs.strategies import ReportedMixin, strategies, usual_callbacks
@@ -58,19 +56,6 @@ def build_trainer(
         raise UserError(first_line(error)) from error
     trainer.remove_callback(PrinterCallback)  # ConsoleCallback prints what it would, to be read
     return trainer
-
-
-def check_param_groups(arguments: Arguments, args: TrainingArguments, *, block_size: int) -> None:
-    """Try the parameter groups on the model's names alone: before data is prepared, which may take hours.
-
-    Raises:
-        UserError: They do not fit the model.
-    """
-    strategy = arguments.strategy
-    if strategy.optimizer is None or not strategy.param_groups or arguments.model.trust_remote_code:
-        return  # code from the Hub may build its model in a way that only loading follows
-    sketch = sketch_model(arguments.model, block_size=block_size, objective=strategy.objective)
-    resolve_param_groups(strategy.optimizer, sketch, lr=args.learning_rate, param_groups=strategy.param_groups)
 
 
 def score(prediction: EvalPrediction, *, num_bytes: float | None) -> dict[str, float]:
