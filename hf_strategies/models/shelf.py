@@ -63,7 +63,7 @@ ARCHITECTURES.add(
 ARCHITECTURES.add(
     "mamba",
     "hf_strategies.models.state_spaces:mamba",
-    summary="Mamba: selective state spaces, whose cost grows with length as a row's does, and no feed-forward layers",
+    summary="Mamba: selective state spaces, linear in a row's length; no feed-forward layers",
     paper="https://arxiv.org/abs/2312.00752",
     sizes=("hidden_size", "num_hidden_layers"),
     usual_sizes={"num_hidden_layers": 12},
@@ -79,7 +79,7 @@ ARCHITECTURES.add(
 ARCHITECTURES.add(
     "mamba2",
     "hf_strategies.models.state_spaces:mamba2",
-    summary="Mamba-2: state spaces whose heads decay alike, computed as products of matrices",
+    summary="Mamba-2: state spaces whose heads decay alike, computed as matrix products",
     paper="https://arxiv.org/abs/2405.21060",
     sizes=("hidden_size", "num_hidden_layers"),
     usual_sizes={"num_hidden_layers": 12},
@@ -98,7 +98,7 @@ ARCHITECTURES.add(
 ARCHITECTURES.add(
     "rwkv",
     "hf_strategies.models.rwkv:rwkv",
-    summary="RWKV-4: linear attention as a recurrence, and squared-ReLU feed-forward layers, both with token shift",
+    summary="RWKV-4: linear attention as a recurrence, squared-ReLU feed-forward, token shift",
     paper="https://arxiv.org/abs/2305.13048",
     sizes=("hidden_size", "num_hidden_layers", "intermediate_size"),
     published=published.RWKV,
