@@ -97,6 +97,12 @@ def test_its_convolutions_are_matrices_but_for_the_first_and_each_block_is_a_lay
     assert head_names(model) == ["classifier"]
 
 
+def test_fresh_convolutions_keep_the_size_of_gradients():
+    # He et al.: a variance of 2 over the outputs that a weight feeds, 27 places of 64 channels.
+    weight = build().resnet.stages[3][0].conv2.weight
+    assert weight.std().item() == pytest.approx((2 / (27 * 64)) ** 0.5, rel=0.02)
+
+
 def test_sizes_are_those_that_there_are():
     with pytest.raises(UserError, match="num_hidden_layers of resnet3d must be one of 10, 18, 34, got 12"):
         resolve_sizes("resnet3d", {"num_hidden_layers": 12})
