@@ -100,3 +100,14 @@ def test_an_rwkv_that_has_evaluated_is_the_same_when_it_is_saved(tmp_path):
     loaded = load_model(str(tmp_path), load_config(str(tmp_path))).eval()
     assert all(torch.equal(value, before[name]) for name, value in loaded.state_dict().items())
     assert torch.equal(loaded(ids).logits, seen)
+
+
+def test_an_rwkv_completes_several_rows_as_it_predicts_them():
+    model, _ = fresh("rwkv")
+    with torch.no_grad():
+        for param in model.parameters():
+            param.add_(0.3 * torch.randn_like(param))
+    ids = expected = torch.randint(1, 64, (2, 8), generator=torch.Generator().manual_seed(1))
+    for _ in range(8):
+        expected = torch.cat([expected, model.eval()(expected).logits[:, -1:].argmax(-1)], dim=1)
+    assert torch.equal(model.generate(ids, max_new_tokens=8, do_sample=False, eos_token_id=None), expected)
