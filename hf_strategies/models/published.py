@@ -1,6 +1,7 @@
 """Sizes that papers published models in: what `--size` takes, and the proportions that `--parameters` keeps.
 
-A name is the paper's: it counts parameters with the paper's vocabulary, so a smaller one makes a smaller model.
+A name is the paper's: it counts parameters with the paper's vocabulary, so a smaller one makes a smaller model. The
+tables are recalled, and were not looked up again.
 """
 
 from collections.abc import Mapping
@@ -64,8 +65,8 @@ BERT: Published = {
     "base": _sizes(768, 12, 12),
     "large": _sizes(1024, 24, 16),
 }
-# https://arxiv.org/abs/1910.10683, section 3.7, with the widths of 1.1's gated layers; tiny, which is as deep as wide
-# models are for their width, is https://arxiv.org/abs/2109.10686's, table 2.
+# https://arxiv.org/abs/1910.10683, section 3.7, with the widths of 1.1's gated layers; tiny:
+# https://arxiv.org/abs/2109.10686, table 2.
 T5: Published = {
     "tiny": _sizes(256, 4, 4),
     "small": _sizes(512, 6, 8),

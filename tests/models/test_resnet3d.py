@@ -75,6 +75,15 @@ def test_time_is_an_axis_of_its_own():
     assert (model.eval()(clips).logits.argmax(1) == labels).all()
 
 
+def test_a_last_batch_of_one_small_clip_is_normalised_by_those_before():
+    model, clips = build(), torch.rand(3, 8, 3, 8, 8)
+    model.train()(clips)  # the last stage sees a single place of each
+    before = model.resnet.stages[3][0].norm1.running_mean.clone()
+    model(clips[:1], labels=torch.zeros(1, dtype=torch.long)).loss.backward()
+    assert torch.equal(model.resnet.stages[3][0].norm1.running_mean, before)
+    assert model.resnet.stages[3][0].norm1.weight.grad is not None
+
+
 def test_it_is_saved_and_loaded_with_the_statistics_of_its_norms(tmp_path):
     model = build()
     model.train()(torch.rand(4, 8, 3, 16, 16))

@@ -7,8 +7,11 @@ from transformers import AutoModelForCausalLM
 
 from hf_strategies.errors import UserError
 from hf_strategies.models.factory import create_config, create_model
+from hf_strategies.models.flops import multiplied_parameters, training_flops_per_token
 from hf_strategies.models.sizes import resolve_sizes
 from hf_strategies.models.transformer.model import sinusoids
+from hf_strategies.module_tree.layer_depth import layer_depths
+from hf_strategies.optimizers.matrices import matrix_layouts
 
 VARIANTS = [(norm, positions) for norm in ("post", "pre") for positions in ("sinusoidal", "learned")]
 
@@ -76,9 +79,12 @@ def test_it_generates_with_its_cache_what_it_says_without(norm_position, positio
     assert torch.equal(cached, fresh)
     assert cached.shape == (1, 13)
     padded = torch.cat([torch.zeros(1, 3, dtype=torch.long), ids], dim=1)
+    mask = (padded > 0).long()
     with torch.no_grad():
-        shown = model(padded, attention_mask=(padded > 0).long()).logits[:, -1]
-        torch.testing.assert_close(shown, model(ids).logits[:, -1], rtol=1e-4, atol=1e-4)
+        begun = model(padded[:, :5], attention_mask=mask[:, :5], use_cache=True).past_key_values
+        rest = model(padded[:, 5:], attention_mask=mask, past_key_values=begun)
+        for shown in (model(padded, attention_mask=mask), rest):
+            torch.testing.assert_close(shown.logits[:, -1], model(ids).logits[:, -1], rtol=1e-4, atol=1e-4)
 
 
 def test_fresh_words_are_as_large_as_their_places():
@@ -86,6 +92,21 @@ def test_fresh_words_are_as_large_as_their_places():
     words = build().get_input_embeddings().weight * math.sqrt(32)
     assert words.std().item() == pytest.approx(1, abs=0.1)
     assert sinusoids(torch.arange(16), 32).pow(2).mean().item() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("positions", ["sinusoidal", "learned"])
+def test_operations_depths_and_matrices_are_those_of_its_layers(positions):
+    model = build(positions=positions)
+    # A layer: four maps of 32 x 32 and two of 32 x 128, their biases, two norms; behind them the table, as the head.
+    layer = 4 * (32 * 32 + 32) + 2 * 32 * 128 + 128 + 32 + 2 * 2 * 32
+    assert multiplied_parameters(model) == 2 * layer + 64 * 32
+    assert training_flops_per_token(model.config, 0, 16) == 12 * 2 * 32 * 16
+    names = {name for name, param in model.named_parameters() if param in matrix_layouts(model)}
+    assert len(names) == 2 * 6
+    assert not {name for name in names if "embed" in name}
+    depths, top = layer_depths(model, needed_by="a test", instead="")
+    assert (top, depths[model.get_input_embeddings().weight]) == (3, 0)
+    assert {depths[param] for param in model.model.decoder.layers[1].parameters()} == {2}
 
 
 def test_what_was_asked_for_is_there():

@@ -13,6 +13,17 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling, ImageClass
 from hf_strategies.models.resnet3d.config import STAGES, ResNet3dConfig
 
 
+class ClipNorm(nn.BatchNorm3d):
+    """Batch normalisation, by what it has seen before where a batch is one value: a last clip of few pixels."""
+
+    def forward(self, clips: Tensor) -> Tensor:
+        if self.training and clips.numel() == clips.shape[1]:
+            return nn.functional.batch_norm(
+                clips, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(clips)
+
+
 class ResNet3dBlock(nn.Module):
     """Two convolutions, 3 x 3 x 3, and what they were given added to what they make of it.
 
@@ -25,13 +36,13 @@ class ResNet3dBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv3d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm3d(outputs)
+        self.norm1 = ClipNorm(outputs)
         self.conv2 = nn.Conv3d(outputs, outputs, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm3d(outputs)
+        self.norm2 = ClipNorm(outputs)
         self.shortcut = nn.Sequential()
         if stride != 1 or inputs != outputs:
             self.shortcut.append(nn.Conv3d(inputs, outputs, 1, stride=stride, bias=False))
-            self.shortcut.append(nn.BatchNorm3d(outputs))
+            self.shortcut.append(ClipNorm(outputs))
 
     def forward(self, clips: Tensor) -> Tensor:
         changed = self.norm2(self.conv2(self.norm1(self.conv1(clips)).relu()))
@@ -70,7 +81,7 @@ class ResNet3dModel(ResNet3dPreTrainedModel):
                 padding=3 if large else 1,
                 bias=False,
             ),
-            nn.BatchNorm3d(width),
+            ClipNorm(width),
             nn.ReLU(),
             *([nn.MaxPool3d(3, stride=2, padding=1)] if large else []),
         )
