@@ -70,6 +70,11 @@ def test_it_goes_on_from_its_state_as_if_it_had_read_the_whole_row(cell):
     assert first.state.shape == (2, 2 if cell == "lstm" else 1, 1, 2, 16)
     rest = model(ids[:, 4:], state=first.state)
     torch.testing.assert_close(torch.cat([first.logits, rest.logits], dim=1), model(ids).logits)
+    mask = torch.ones_like(ids)
+    mask[0, :3] = 0
+    state = model(ids[:, :4], attention_mask=mask[:, :4], use_cache=True).state
+    shown = model(ids[:, 4:], attention_mask=mask, state=state).logits  # the mask tells of all tokens so far
+    torch.testing.assert_close(shown, model(ids, attention_mask=mask).logits[:, 4:])
     assert model(ids, use_cache=False).state is None
 
 
