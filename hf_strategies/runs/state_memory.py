@@ -36,8 +36,11 @@ class States:
         Args:
             every: Updates between snapshots; 0 for none.
         """
-        size = SNAPSHOTS * (self.weights + self.optimizer)
-        return size if every and size <= MAX_SNAPSHOT_BYTES else 0
+        size = self.weights + self.optimizer
+        if not every or SNAPSHOTS * self.weights > MAX_SNAPSHOT_BYTES:
+            return 0
+        # The first one, before the first update, is of weights alone; it stays where later ones do not fit.
+        return SNAPSHOTS * size if SNAPSHOTS * size <= MAX_SNAPSHOT_BYTES else self.weights
 
 
 def count_states(model: nn.Module, strategy: StrategyArguments, *, lr: float) -> States:

@@ -2,7 +2,9 @@ import re
 
 import pytest
 
-from hf_strategies.planning.speed_trial import Trial, describe_trial
+from transformers import TrainerControl, TrainerState
+
+from hf_strategies.planning.speed_trial import Stopwatch, Trial, describe_trial
 from scripts.plan import main
 
 
@@ -14,6 +16,17 @@ def test_a_run_takes_its_updates_times_the_time_of_one():
         "run       36,000 updates, 73.7 M tokens: 5 h 00 min, evaluations and checkpoints left out",
         "cost      10.00 at 2 per hour",
     ]
+
+
+def test_training_stops_when_enough_was_timed(arguments):
+    watch, control, args = Stopwatch(num_warm=1, num_timed=2), TrainerControl(), arguments()
+    stopped = []
+    for step in range(4):
+        watch.on_step_begin(args, TrainerState(global_step=step), control)
+        watch.on_step_end(args, TrainerState(global_step=step + 1), control)
+        stopped.append(control.should_training_stop)
+    assert stopped == [False, False, True, True]
+    assert 0 < watch.began < watch.ended
 
 
 def test_the_beginning_of_a_recipe_is_timed_and_thrown_away(tmp_path, capsys, monkeypatch):

@@ -114,3 +114,10 @@ def test_a_disk_and_a_memory_that_are_too_small_are_told_together(found, monkeyp
 def test_looking_changes_nothing(found, tmp_path):
     found()
     assert list(Path(tmp_path).iterdir()) == []
+
+
+def test_weights_that_are_not_there_yet_need_memory_too(found, tiny_lm):
+    loaded = found()["memory"].said
+    assert loaded.startswith("gradients and optimizer take 0.16 MB")  # 12 bytes of each of 13,456 parameters
+    tiny_lm.to("meta")
+    assert found()["memory"].said.startswith("weights, gradients and optimizer take 0.22 MB")

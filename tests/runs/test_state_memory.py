@@ -56,4 +56,5 @@ def test_two_snapshots_are_kept_where_they_fit_in_a_gibibyte():
     states = States(weights=100, gradients=100, optimizer=200, trained=25, frozen=0)
     assert states.snapshots(10) == 600
     assert states.snapshots(0) == 0
-    assert replace(states, weights=2**29).snapshots(10) == 0
+    assert replace(states, weights=2**29 + 1).snapshots(10) == 0
+    assert replace(states, weights=2**29).snapshots(10) == 2**29  # the first, before there is an optimizer's state

@@ -1,4 +1,4 @@
-"""One process: plan the memory of a run, train it a few updates, and compare.
+"""One process: train a run's first updates, and say what memory that took.
 
 Everything that is imported, also at the first update, has been before memory is looked at: a model of a few thousand
 parameters is trained in the same way first.
@@ -20,7 +20,6 @@ from transformers import Trainer, TrainerCallback, set_seed
 from hf_strategies.optimizers import OptimizerFactory
 from hf_strategies.planning.memory_request import MemoryRequest, parse_memory
 from hf_strategies.planning.planned_model import PlannedModel
-from hf_strategies.planning.process_memory import process_memory
 from hf_strategies.runs.process import build_training_arguments, settle_machine
 from hf_strategies.runs.strategies import guard_options
 from hf_strategies.training import StrategyTrainer
@@ -49,11 +48,8 @@ class StateBytes(TrainerCallback):
         self.bytes["optimizer"] = _bytes([value for value in kept if torch.is_tensor(value)])
 
 
-def measure(words: list[str]) -> dict[str, float]:
-    """Return what was planned and what was measured, in bytes."""
-    request = parse_memory(words)
-    recompute = bool(request.arguments.training.get("gradient_checkpointing"))
-    planned = process_memory(PlannedModel(request), recompute=recompute)
+def measure(words: list[str]) -> dict[str, int]:
+    """Return the bytes of a run's states, and the most that it took at once."""
     train(parse_memory(tiny(words)))
     gc.collect()
     on_gpu = torch.cuda.is_available()
@@ -64,16 +60,9 @@ def measure(words: list[str]) -> dict[str, float]:
         ctypes.CDLL(None).malloc_trim(0)
         CLEAR.write_text("5", encoding="ascii")  # the peak begins anew
         before = _status("VmRSS")
-    states = train(request)
-    peak = (torch.cuda.max_memory_allocated() if on_gpu else _status("VmHWM")) - before
-    expected = planned.states
-    return {
-        "planned_states": expected.weights + expected.gradients + expected.optimizer,
-        "measured_states": sum(states.values()),
-        "planned_peak": planned.peak,
-        "measured_peak": peak,
-        "parameters": expected.trained + expected.frozen,
-    }
+    states = train(parse_memory(words))
+    peak = torch.cuda.max_memory_allocated() if on_gpu else _status("VmHWM")
+    return {"states": sum(states.values()), "peak": peak - before}
 
 
 def tiny(words: list[str]) -> list[str]:
