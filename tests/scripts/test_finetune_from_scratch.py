@@ -75,7 +75,7 @@ def test_a_recurrent_tagger_learns_names(finetune, tmp_path):
         rows.append({"text": words, "label": tags})
     (tmp_path / "words.jsonl").write_text("\n".join(map(json.dumps, rows)))
     task = ["--task", "token-classification", "--train_file", str(tmp_path / "words.jsonl"), "--architecture", "lstm"]
-    results, folder = finetune(*task, *SMALL, "--learning_rate", "1e-2")
+    results, folder = finetune(*task, *SMALL, "--learning_rate", "2e-2", "--architecture_kwargs", "dropout=0.1")
     assert results["eval_entity_f1"] > 0.9
     assert AutoModelForTokenClassification.from_pretrained(folder).config.cell == "lstm"
 
