@@ -36,7 +36,9 @@ def run(*, only: str = "") -> Findings:
     """
     from .training_runs.measure import made_on
 
-    log, rows, seen = MemoryLog(ROWS), [], []
+    log = MemoryLog(ROWS)
+    rows: list[dict[str, Any]] = []
+    seen: list[Measured] = []
     for case in (name for name in CASES if only in name):
         planned, measured = plan(case), _measure(case, log)
         seen.append(measured)

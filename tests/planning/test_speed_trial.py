@@ -1,7 +1,6 @@
 import re
 
 import pytest
-
 from transformers import TrainerControl, TrainerState
 
 from hf_strategies.planning.speed_trial import Stopwatch, Trial, describe_trial
