@@ -198,6 +198,11 @@ def _combinations(values: dict[str, Value]) -> Iterator[str]:
         yield f"{values['validation_file'].where}: validation_file needs train_file, unless the run only evaluates"
     if get("train_file") and set(get("train_file")) & set(get("validation_file") or []):
         yield f"{values['validation_file'].where}: validation_file must not be trained on; train_file names it too"
+    for option in ("streaming", "isolate_documents"):
+        if get("reverse_complement") and get(option):
+            yield f"{values['reverse_complement'].where}: reverse_complement does not go with {option}"
+    if get("validation_records") and not get("train_file"):
+        yield f"{values['validation_records'].where}: validation_records are of FASTA files: name them in train_file"
     if get("do_train") is False and not get("do_eval"):
         yield f"{values['do_train'].where}: do_train false leaves nothing to do; add do_eval"
     if get("param_groups") and not get("optimizer"):

@@ -11,7 +11,7 @@ PROPORTIONS = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size",
 )  # fmt: skip
 SIZES = (*PROPORTIONS, "patch_size")
-OF_ARCHITECTURE = (*SIZES, "size", "parameters", "architecture_kwargs", "config_overrides")
+OF_ARCHITECTURE = (*SIZES, "size", "parameters", "scale_to", "architecture_kwargs", "config_overrides")
 
 # Settings that mean something only beside the choice that they belong to.
 OWNED = {
@@ -30,7 +30,7 @@ OWNED = {
 }
 
 # Settings that go when their choice is replaced by a rival, and stay when it only takes another value.
-BESIDE = {"train_file": ("validation_file",), "optimizer": ("param_groups",)}
+BESIDE = {"train_file": ("validation_file", "validation_records"), "optimizer": ("param_groups",)}
 
 # Settings that stand for others, and take the places of those that lower layers gave one by one.
 IN_PLACE_OF = {"size": PROPORTIONS, "parameters": PROPORTIONS}
@@ -62,6 +62,8 @@ RIVALS = (
     ("adaptive_clipping", "max_grad_norm"),
     ("clip_grad_value", "adaptive_clipping"),
     ("validation_file", "validation_share"),
+    ("validation_file", "validation_records"),
+    ("validation_records", "validation_share"),
 )
 
 

@@ -28,6 +28,10 @@ class ModelArguments:
     parameters: str | None = setting(
         None, 'Choose width and depth for so many ("30M"), embeddings included, in the usual proportions.'
     )
+    scale_to: str | None = setting(
+        None,
+        'Shrink the recipe to about so many parameters ("5M"): model, batch, length and rate; it says by which rules.',
+    )
     architecture_kwargs: dict[str, Any] | None = setting(
         None, "What it has besides sizes, KEY=VALUE,... (`python -m hf_strategies show NAME` lists it)."
     )
@@ -44,8 +48,8 @@ class ModelArguments:
     attn_implementation: str | None = setting(
         None, "sdpa (default where the model has it), eager, flash_attention_2, or a kernel from the Hub."
     )
-    tokenizer: Literal["bpe", "bytes", "chars"] | None = setting(
-        None, "Train this kind of tokenizer on the training text: byte-level BPE, bytes, or characters."
+    tokenizer: Literal["bpe", "bytes", "chars", "bases"] | None = setting(
+        None, "Train this kind of tokenizer on the training text: byte-level BPE, bytes, characters, or bases of DNA."
     )
     vocab_size: int | None = setting(
         None, "Size of the BPE tokenizer trained here; of the embedding, where bytes or chars need fewer."
@@ -59,9 +63,14 @@ class DataArguments:
 
     train_file: list[str] | None = setting(
         None,
-        "Files, globs or folders: txt, json, jsonl, csv, tsv, parquet (also .gz, .zst), or source, one document each.",
+        "Files, globs or folders: txt, json, jsonl, csv, tsv, parquet, fasta (also .gz, .zst), or source files, one "
+        "document each.",
     )
     validation_file: list[str] | None = setting(None, "The same for validation; without it, a share is held out.")
+    validation_records: list[str] | None = setting(
+        None, "Records of FASTA files that are held out whole (chr14,chrX), not a share of regions as long as a block."
+    )
+    reverse_complement: bool = setting(False, "Read blocks of DNA from either strand, drawn anew in each epoch.")
     dataset_name: str | None = setting(None, "A data set's Hub name, or its local folder.")
     dataset_config_name: str | None = setting(None, "Configuration of that data set.")
     text_column: str = setting("text", "Column (or JSON key) that holds the text.")

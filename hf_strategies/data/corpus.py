@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from hf_strategies.data.cache import digest
-from hf_strategies.data.documents import BrokenRecords
+from hf_strategies.data.documents import BrokenRecords, Document
 from hf_strategies.data.sources import Documents, FileDocuments, TextSource, find_documents
 from hf_strategies.data.split import is_validation
 from hf_strategies.errors import UserError
@@ -29,7 +29,10 @@ class Corpus:
     def __init__(
         self, train: TextSource, validation: TextSource | None, *, validation_share: float, streaming: bool = False
     ) -> None:
-        self.train, own_validation = find_documents(train, streaming=streaming)
+        if validation and train.validation_records:
+            raise UserError("validation_records take the place of validation_file: leave one of them out")
+        held_out_share = 0.0 if validation else validation_share
+        self.train, own_validation = find_documents(train, streaming=streaming, held_out_share=held_out_share)
         named_validation = find_documents(validation, streaming=streaming)[0] if validation else None
         self.validation: Documents | None = named_validation or own_validation
         if self.validation is None and not 0.0 < validation_share < 1.0:
@@ -81,8 +84,13 @@ class Corpus:
 
     def _read_train(self, broken: BrokenRecords) -> Iterator[tuple[str, str]]:
         for document in self.train.read(broken):
-            held_out = self.validation is None and is_validation(document.text, self.validation_share)
+            held_out = self.validation is None and self._is_held_out(document)
             yield (VALIDATION if held_out else TRAIN), document.text
+
+    def _is_held_out(self, document: Document) -> bool:
+        if document.held_out is not None:
+            return document.held_out
+        return is_validation(document.text, self.validation_share)
 
 
 def _check_sides(train: Documents, validation: Documents | None) -> None:

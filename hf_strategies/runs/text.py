@@ -18,7 +18,7 @@ def prepare(arguments: Arguments, block_size: int, *, seed: int) -> PreparedText
     Args:
         arguments: Of the run.
         block_size: Tokens that the model reads in one example.
-        seed: Of what the objective draws.
+        seed: Of what the objective draws, and of strands.
     """
     data, model, strategy = arguments.data, arguments.model, arguments.strategy
     masking = None
@@ -36,6 +36,7 @@ def prepare(arguments: Arguments, block_size: int, *, seed: int) -> PreparedText
         max_train_blocks=data.max_train_samples,
         max_eval_blocks=data.max_eval_samples,
         isolate_documents=data.isolate_documents,
+        strand_seed=seed if data.reverse_complement else None,
         streaming=data.streaming,
         num_workers=data.preprocessing_num_workers,
         show_progress=is_main_process(),
