@@ -17,6 +17,7 @@ from hf_strategies.checkpoints.choice import checkpoints_in, stored
 from hf_strategies.checkpoints.space import check_space, checkpoint_bytes
 from hf_strategies.distributed.memory import available_memory
 from hf_strategies.distributed.ranks import local_world_size
+from hf_strategies.distributed.zero import full_shape
 from hf_strategies.errors import UserError
 from hf_strategies.optimizers import OPTIMIZERS, resolve_param_groups
 from hf_strategies.reports import format_count
@@ -207,7 +208,7 @@ def disk(run: Run) -> Iterator[Verdict]:
     if run.args.save_strategy.value == "no":
         yield Verdict("disk", "no checkpoints are saved")
         return
-    params = [(param.shape, param.element_size(), param.requires_grad) for param in run.model.parameters()]
+    params = [(full_shape(param), param.element_size(), param.requires_grad) for param in run.model.parameters()]
     size = checkpoint_bytes(params, _state_bytes(run))
     told = f"checkpoints of about {format_bytes(size)}"
     yield from _tried(
