@@ -148,16 +148,18 @@ def fsdp2(offload: bool, work: Workload, recompute: bool) -> Share:
 
 
 def pipeline(work: Workload, recompute: bool) -> Share:
-    """Divide the blocks into as many stages as there are GPUs; the first keeps a micro-batch for each of them."""
+    """Divide the blocks into as many stages as there are GPUs; all of them are one replica.
+
+    So each gets the micro-batches of all, and the first stage keeps its part of one for every stage: of one in all.
+    """
     outside = work.elements - work.block_elements
     share = (work.block_elements / work.gpus + outside) / work.elements
-    in_flight = min(work.gpus, work.micro_batches)
     return Share(
         weights=share * work.low_weights,
         gradients=share * work.element_bytes * work.states.trained,
         optimizer=share * (MASTER_BYTES * work.states.trained + work.states.optimizer),
         buffers=0,
-        activations=work.low_activations(recompute=recompute) * in_flight / work.gpus,
+        activations=work.low_activations(recompute=recompute),
     )
 
 
