@@ -3,7 +3,8 @@
 python -m hf_strategies list                 every shelf
 python -m hf_strategies list optimizers      one of them
 python -m hf_strategies show muon            one strategy
-python -m hf_strategies show pretrain        one recipe
+python -m hf_strategies list recipes         those of all scripts
+python -m hf_strategies show gpt3_125m       one recipe, with its schedule
 """
 
 import inspect
@@ -14,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from hf_strategies.adapters import ADAPTERS, QUANTIZATIONS
-from hf_strategies.arguments.layers import find_recipe, recipe_names, recipe_summary
+from hf_strategies.arguments.layers import recipe_names, recipe_summary
 from hf_strategies.arguments.tuning_topics import JOB_TOPICS
 from hf_strategies.augmentation import IMAGE_AUGMENTATIONS, IMAGE_MIXES, TEXT_AUGMENTATIONS
 from hf_strategies.callbacks import AVERAGES, CALLBACKS
@@ -45,6 +46,7 @@ SHELVES: dict[str, Registry] = {
     "averages": AVERAGES,
     "callbacks": CALLBACKS,
 }
+RECIPES = "recipes"  # those of all jobs
 
 
 def list_shelves(names: Sequence[str]) -> Iterator[str]:
@@ -56,12 +58,16 @@ def list_shelves(names: Sequence[str]) -> Iterator[str]:
     recipes = {f"{job}_recipes": job for job in JOB_TOPICS}
     known = [*SHELVES, *recipes]
     for name in names or known:
-        if name in SHELVES:
+        if name == RECIPES:
+            found = [(recipe, job) for job in JOB_TOPICS for recipe in recipe_names(job)]
+            rows = [(recipe, job, recipe_summary(recipe, job)) for recipe, job in found]
+        elif name in SHELVES:
             rows = [(entry.name, entry.summary) for entry in (*SHELVES[name], *SHELVES[name].families())]
         elif name in recipes:
             rows = [(recipe, recipe_summary(recipe, recipes[name])) for recipe in recipe_names(recipes[name])]
         else:
-            raise UserError(f"unknown shelf {name!r}{did_you_mean(name, known)} (known: {', '.join(known)})")
+            every = [*known, RECIPES]
+            raise UserError(f"unknown shelf {name!r}{did_you_mean(name, every)} (known: {', '.join(every)})")
         table = format_table(rows)
         yield f"{name}\n" + "\n".join(f"  {line}" for line in table.splitlines()) + "\n"
 
@@ -81,7 +87,9 @@ def show(name: str) -> Iterator[str]:
         yield _describe(kind, entry)
     for recipe, job in recipes:
         if recipe == name:
-            yield find_recipe(name, job).read_text(encoding="utf-8")
+            from hf_strategies.planning.recipe_card import describe_recipe  # here, since listing needs no plans
+
+            yield describe_recipe(recipe, job)
 
 
 def _describe(kind: str, entry: Entry) -> str:

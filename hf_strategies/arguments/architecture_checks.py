@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from hf_strategies.arguments.merging import SIZES, Value
+from hf_strategies.arguments.merging import PROPORTIONS, SIZES, Value
 from hf_strategies.arguments.quantities import parse_parameters
 from hf_strategies.arguments.schedule_checks import refused
 from hf_strategies.models import ARCHITECTURES, resolve_options, resolve_sizes
@@ -22,6 +22,7 @@ def architecture_problems(values: dict[str, Value]) -> Iterator[str]:
     if architecture.value not in ARCHITECTURES:
         return
     yield from _size_problems(architecture, values)
+    yield from _scaling_problems(values)
     if (options := values.get("architecture_kwargs")) is not None and options.value:
         yield from refused(options, partial(resolve_options, architecture.value, options.value))
 
@@ -45,6 +46,18 @@ def _size_problems(architecture: Value, values: dict[str, Value]) -> Iterator[st
     flags = [item for item in given if item.where.startswith("--")]
     blamed = (flags or given or [architecture])[-1]
     yield from refused(blamed, partial(resolve_sizes, architecture.value, sizes, size=size and size.value))
+
+
+def _scaling_problems(values: dict[str, Value]) -> Iterator[str]:
+    """Refuse sizes beside the number of parameters that a recipe is to shrink to."""
+    scaled = values.get("scale_to")
+    if scaled is None or scaled.value is None:
+        return
+    yield from refused(scaled, partial(parse_parameters, scaled.value))
+    for name in ("size", "parameters", *PROPORTIONS):
+        given = values.get(name)
+        if given is not None and given.value is not None and (name == "parameters" or given.where.startswith("--")):
+            yield f"{given.where}: {name} does not go with scale_to, which chooses the sizes"
 
 
 def _override_problems(architecture: str, values: dict[str, Value]) -> Iterator[str]:

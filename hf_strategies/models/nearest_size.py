@@ -3,6 +3,7 @@
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from hf_strategies.errors import UserError
@@ -43,25 +44,55 @@ def nearest_sizes(
         sizes, _ = resolve_sizes(architecture, chosen, options=options)
         return sizes
 
-    def usual(width: int) -> dict[str, int]:
-        return shape(width, usual_depth(architecture, width))
-
     heads, key_value_heads = (given.get(f"num_{kind}_heads") for kind in ("attention", "key_value"))
     unit = 2 * heads if heads else HEAD_SIZE * key_value_heads if key_value_heads else 1  # heads are of an even size
     step = math.lcm(facts.get("width_step", HEAD_SIZE), unit)
-    widths = range(step, max(WIDEST, step) + 1, step)
-    width = _nearest(widths, target, lambda width: count(usual(width)))
-    middle = usual_depth(architecture, width)
-    depths = range(max(1, round(SHALLOWER * middle)), round(DEEPER * middle) + 1)
-    depth = _nearest(facts.get("depths") or depths, target, lambda depth: count(shape(width, depth)))
-    chosen = shape(width, depth)
+    chosen = nearest_shape(
+        range(step, max(WIDEST, step) + 1, step),
+        partial(usual_depth, architecture),
+        shape,
+        target,
+        count,
+        depths=facts.get("depths", ()),
+    )
     reached = count(chosen)
-    if not target / FARTHEST <= reached <= target * FARTHEST:
+    if not is_near(reached, target):
         raise UserError(
             f"parameters {target:,}: the nearest {architecture} has {reached:,}, its embeddings included; "
             f"{'a smaller vocabulary makes a smaller one' if reached > target else 'give its sizes one by one'}"
         )
     return chosen
+
+
+def nearest_shape(
+    widths: Sequence[int],
+    depth_of: Callable[[int], int],
+    shape: Callable[[int, int], dict[str, int]],
+    target: int,
+    count: Callable[[dict[str, int]], int],
+    *,
+    depths: Sequence[int] = (),
+) -> dict[str, int]:
+    """Choose the width that comes nearest at its own depth, then the depth about there that comes nearer still.
+
+    Args:
+        widths: To choose from, in rising order.
+        depth_of: Depth that goes with a width.
+        shape: Every size of a model, by its width and depth.
+        target: Parameters to come near to.
+        count: Parameters of the model of some sizes.
+        depths: All that there are, where not every one is.
+    """
+    width = _nearest(widths, target, lambda width: count(shape(width, depth_of(width))))
+    middle = depth_of(width)
+    about = range(max(1, round(SHALLOWER * middle)), round(DEEPER * middle) + 1)
+    depth = _nearest(depths or about, target, lambda depth: count(shape(width, depth)))
+    return shape(width, depth)
+
+
+def is_near(reached: int, target: int) -> bool:
+    """Tell whether a model is still about as large as was asked for."""
+    return target / FARTHEST <= reached <= target * FARTHEST
 
 
 def usual_depth(architecture: str, width: int) -> int:

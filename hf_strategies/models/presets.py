@@ -107,6 +107,8 @@ def gpt2(
         resid_pdrop=dropout,
         embd_pdrop=dropout,
         attn_pdrop=dropout,
+        bos_token_id=None,  # those of its own tokenizer are none of others, whose tokens are set with the vocabulary
+        eos_token_id=None,
     )
 
 

@@ -38,6 +38,9 @@ def build_trainer(
         UserError: The host refuses something: a reporter that is not installed, a Hub that does not know the user.
     """
     causal = arguments.strategy.objective == "causal"
+    # BERT's and T5's own loss grows with micro-batches and ranks; where labels are smoothed, the host shifts them to
+    # the next token for decoders of its own alone.
+    objective = None if causal and not args.label_smoothing_factor else "cross_entropy"
     try:
         trainer = ReportedTrainer(
             model=model,
@@ -48,7 +51,7 @@ def build_trainer(
             data_collator=default_data_collator,
             preprocess_logits_for_metrics=next_token_nll if causal else token_nll,
             compute_metrics=partial(score, num_bytes=getattr(text.validation, "num_bytes", None)),
-            objective=None if causal else "cross_entropy",  # BERT's and T5's own grows with micro-batches and ranks
+            objective=objective,
             **strategies(arguments, args, tokens_per_sample=text.validation.block_size),
             callbacks=build_callbacks(arguments, text, folder),
         )
