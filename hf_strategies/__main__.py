@@ -58,6 +58,7 @@ def list_shelves(names: Sequence[str]) -> Iterator[str]:
     recipes = {f"{job}_recipes": job for job in JOB_TOPICS}
     known = [*SHELVES, *recipes]
     for name in names or known:
+        rows: list[tuple[str, ...]]
         if name == RECIPES:
             found = [(recipe, job) for job in JOB_TOPICS for recipe in recipe_names(job)]
             rows = [(recipe, job, recipe_summary(recipe, job)) for recipe, job in found]

@@ -101,15 +101,22 @@ def corpus(tmp_path, monkeypatch):
     return path
 
 
+@pytest.fixture
+def genome(tmp_path):
+    path = tmp_path / "genome.fa"
+    path.write_text(">chr1\n" + "ACGTTGCAGATTACA" * 600 + "\n")
+    return path
+
+
 SHORT = ["--max_steps", "3", "--logging_steps", "1", "--eval_strategy", "no", "--save_strategy", "no"]
 
 
 @pytest.mark.parametrize("recipe", [name for name in PAPERS if job_of(name) == PRETRAIN])
-def test_a_recipe_of_pretraining_trains_when_it_is_small(recipe, corpus, tmp_path, capsys):
-    target = "150K" if recipe == "hyena_dna" else "500K"
-    vocabulary = [] if recipe == "hyena_dna" else ["--vocab_size", "512"]
+def test_a_recipe_of_pretraining_trains_when_it_is_small(recipe, corpus, genome, tmp_path, capsys):
+    is_dna = recipe == "hyena_dna"
+    target, text, vocabulary = ("150K", genome, []) if is_dna else ("500K", corpus, ["--vocab_size", "512"])
     small = ["--global_batch_size", "8", "--max_seq_length", "64", "--max_eval_samples", "8", "--num_completions", "0"]
-    words = ["--scale_to", target, *vocabulary, *small, *SHORT, "--train_file", str(corpus)]
+    words = ["--scale_to", target, *vocabulary, *small, *SHORT, "--train_file", str(text)]
     results = pretrain([recipe, *words, "--output_dir", str(tmp_path / "out")])
     shown = capsys.readouterr().out
     (parameters,) = re.findall(r"^model .*?([\d,]+) parameters", shown, re.MULTILINE)
