@@ -177,9 +177,12 @@ class _Scaling:
         batches = [self.set("global_batch_size", str(small.rows))] if small.rows < full.rows else []
         if not self.is_image:
             batches.append(self.set("max_seq_length", small.row))
-        self.note(batches, f"the batch as tokens^{BATCH_EXPONENT}; a row is halved until a batch has {LEAST_ROWS}")
         batch = self.run_size(self.now)
         assert batch is not None  # as the recipe's is not
+        if (most := self.get("per_device_train_batch_size")) is not None:
+            parts = [size for size in range(1, min(most, batch.rows) + 1) if batch.rows % size == 0]
+            batches.append(self.set("per_device_train_batch_size", parts[-1]))
+        self.note(batches, f"the batch as tokens^{BATCH_EXPONENT}; a row is halved until a batch has {LEAST_ROWS}")
         updates = max(1, round(small.tokens / (batch.rows * batch.row)))
         per_parameter = "fewer than" if small.tokens < TOKENS_PER_PARAMETER * self.target * 0.9 else "about"
         what = f"{format_count(small.tokens)} {'patches' if self.is_image else 'tokens'}"

@@ -93,7 +93,8 @@ def test_an_optimizer_with_relative_steps_keeps_its_rate():
 
 def test_images_count_by_their_patches():
     shrunk = parse("vit_b16_imagenet", "--scale_to", "5M", job="finetune")
-    # 100 M of 196 patches to an image: 510 k images in batches of 4,096 x (100 M / 75.3 B)^0.571 = 93
+    # 100 M of 196 patches to an image: 510 k images in batches of 4,096 x (100 M / 75.3 B)^0.571 = 93; 48 divide 96
+    assert shrunk.training["per_device_train_batch_size"] == 48
     assert (shrunk.strategy.global_batch_size, shrunk.training["max_steps"]) == ("96", 5315)
     assert shrunk.model.patch_size == 16
 

@@ -31,10 +31,11 @@ def test_between_two_widths_the_depth_comes_nearer():
     assert (chosen["hidden_size"], chosen["num_hidden_layers"]) == (256, 9)
 
 
-def test_heads_that_no_longer_fill_a_group_have_keys_of_their_own():
-    chosen = scaled_sizes("transformer_pp", FULL, count(FULL) // 700, count)
+def test_heads_that_no_longer_fill_a_group_have_keys_of_their_own_and_one_layer_is_no_stack():
+    # 64 wide, an eighth, goes with one layer of eight, of 53,248 parameters
+    chosen = scaled_sizes("transformer_pp", {**FULL, "num_hidden_layers": 8}, 72_000, count)
     assert (chosen["hidden_size"], chosen["num_attention_heads"], chosen["num_key_value_heads"]) == (64, 1, 1)
-    assert chosen["num_hidden_layers"] == 2  # though one comes nearer: it is no stack
+    assert chosen["num_hidden_layers"] == 2
 
 
 def test_a_model_without_heads_keeps_to_multiples_of_64():
