@@ -14,6 +14,7 @@ from hf_strategies.arguments.quantities import parse_batch_size
 from hf_strategies.arguments.schedule_checks import refused, schedule_problems
 from hf_strategies.arguments.tuning_checks import tuning_problems
 from hf_strategies.arguments.tuning_topics import FINETUNE, SCORE
+from hf_strategies.data.mixture_request import parse_mixture
 from hf_strategies.errors import did_you_mean
 from hf_strategies.models import ARCHITECTURES
 from hf_strategies.objectives import OBJECTIVES
@@ -93,6 +94,10 @@ RANGES: dict[str, Rule] = {
 FIXED_BY_WEIGHTS = (
     "architecture", *OF_ARCHITECTURE, "vocab_size", "tokenizer", "tokenizer_name", "model_name_or_path", "optimizer",
     "optim",
+)  # fmt: skip
+
+NOT_OF_MIXTURES = (
+    "validation_file", "validation_records", "streaming", "reverse_complement", "max_train_samples",
 )  # fmt: skip
 
 COMPUTED_HERE = {
@@ -198,6 +203,8 @@ def _combinations(values: dict[str, Value]) -> Iterator[str]:
         yield f"{values['validation_file'].where}: validation_file needs train_file, unless the run only evaluates"
     if get("train_file") and set(get("train_file")) & set(get("validation_file") or []):
         yield f"{values['validation_file'].where}: validation_file must not be trained on; train_file names it too"
+    if get("mixture") is not None:
+        yield from _mixture_problems(values)
     for option in ("streaming", "isolate_documents"):
         if get("reverse_complement") and get(option):
             yield f"{values['reverse_complement'].where}: reverse_complement does not go with {option}"
@@ -212,6 +219,17 @@ def _combinations(values: dict[str, Value]) -> Iterator[str]:
     for name in COMPUTED_HERE:
         if get(name):
             yield f"{values[name].where}: {name} does not go with this script: {COMPUTED_HERE[name]}"
+
+
+def _mixture_problems(values: dict[str, Value]) -> Iterator[str]:
+    mixture = values["mixture"]
+    yield from refused(mixture, lambda: parse_mixture(mixture.value))
+    for name in NOT_OF_MIXTURES:
+        if name in values and values[name].value:
+            yield f"{values[name].where}: {name} does not go with a mixture, whose sources have their own"
+    steps = values.get("max_steps")
+    if "cooldown_from" not in values and (steps is None or steps.value < 1):
+        yield f"{mixture.where}: a mixture needs max_steps: it has no length to count epochs by"
 
 
 def belonging_problems(values: dict[str, Value]) -> Iterator[str]:

@@ -36,7 +36,7 @@ BESIDE = {"train_file": ("validation_file", "validation_records"), "optimizer": 
 IN_PLACE_OF = {"size": PROPORTIONS, "parameters": PROPORTIONS}
 
 # Mappings of which a higher layer's takes the place of a lower one's: their keys come from the data.
-WHOLE = ("label_words",)
+WHOLE = ("label_words", "mixture")
 
 # The same table read the other way: what each of those settings belongs to.
 BELONGS_TO = {
@@ -55,6 +55,8 @@ RIVALS = (
     ("tokenizer", "tokenizer_name"),
     ("tokenizer", "model_name_or_path"),
     ("train_file", "dataset_name"),
+    ("mixture", "train_file"),
+    ("mixture", "dataset_name"),
     ("global_batch_size", "gradient_accumulation_steps"),
     ("max_steps", "num_train_epochs"),
     ("bf16", "fp16"),

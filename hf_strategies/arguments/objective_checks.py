@@ -10,7 +10,7 @@ from hf_strategies.tasks import TASKS
 
 CAUSAL = "causal"  # the default
 METRICS = ("loss", "perplexity", "bits_per_byte")  # of an evaluation, as eval_loss and so on; lower is better
-ONLY_CAUSAL = ("streaming", "isolate_documents", "reverse_complement")
+ONLY_CAUSAL = ("streaming", "isolate_documents", "reverse_complement", "mixture")
 
 
 def objective_problems(values: dict[str, Value]) -> Iterator[str]:

@@ -23,4 +23,6 @@ def text_sources(arguments: Arguments) -> tuple[TextSource, TextSource | None]:
     )
     if not data.validation_file:
         return train, None
+    if only_validation:
+        return train, train
     return train, TextSource(files=tuple(data.validation_file), text_column=data.text_column)

@@ -74,6 +74,11 @@ class DataArguments:
     dataset_name: str | None = setting(None, "A data set's Hub name, or its local folder.")
     dataset_config_name: str | None = setting(None, "Configuration of that data set.")
     text_column: str = setting("text", "Column (or JSON key) that holds the text.")
+    mixture: dict[str, Any] | None = setting(
+        None,
+        "Several sources, {NAME: {train_file or dataset_name: ..., weight: its share of the tokens}}; a weight that "
+        "changes is {0: 0.1, 0.8: 0.5}, by share of the run; needs max_steps.",
+    )
     streaming: bool = setting(False, "Read while training, for data that does not fit; needs max_steps.")
     validation_share: float = setting(
         0.05, "Share of documents held out where nothing else is for validation, by hash: adding data moves none."

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hf_strategies.data.bases import complements
 from hf_strategies.data.cache import built_once, digest
@@ -18,6 +18,7 @@ from hf_strategies.data.documents import BrokenRecords
 from hf_strategies.data.framing import Framing
 from hf_strategies.data.masked_blocks import MaskedBlocks
 from hf_strategies.data.maskings import MaskingRequest
+from hf_strategies.data.mixed_blocks import JoinedBlocks, MixedBlocks
 from hf_strategies.data.packing import PackedBlocks
 from hf_strategies.data.preparation_report import PreparationReport, SideCounts
 from hf_strategies.data.sources import TextSource
@@ -45,8 +46,8 @@ class PreparedText:
     """
 
     tokenizer: PreTrainedTokenizerBase
-    train: PackedBlocks | MaskedBlocks | StrandedBlocks | StreamingBlocks
-    validation: PackedBlocks | MaskedBlocks
+    train: PackedBlocks | MaskedBlocks | StrandedBlocks | StreamingBlocks | MixedBlocks
+    validation: PackedBlocks | MaskedBlocks | JoinedBlocks
     report: PreparationReport
     identity: str | None = None
 
@@ -106,7 +107,8 @@ def prepare_text(
     corpus = Corpus(train, validation, validation_share=validation_share, streaming=streaming)
     identity = None if streaming else corpus.identity()
     if isinstance(tokenizer, TokenizerRequest):
-        tokenizer = _trained_tokenizer(corpus, identity, tokenizer, show_progress)
+        learned_from = corpus.sample_identity() if identity is None else identity
+        tokenizer = trained_tokenizer(corpus, learned_from, tokenizer, show_progress)
     maker = _BlockMaker(
         tokenizer, block_size, masking, isolate_documents, max_broken_share, num_workers, show_progress
     )
@@ -139,6 +141,12 @@ def prepare_text(
     )
     whole = None if identity is None else digest([identity, maker.tokenizer_json])
     return PreparedText(tokenizer, train_blocks, validation_blocks, report, whole)
+
+
+class LearnedFrom(Protocol):
+    """Where a tokenizer finds its texts."""
+
+    def training_texts(self, broken: BrokenRecords, max_bytes: int) -> Iterator[str]: ...
 
 
 class _WrittenStreams(NamedTuple):
@@ -241,10 +249,17 @@ class _BlockMaker:
         )
 
 
-def _trained_tokenizer(
-    corpus: Corpus, identity: str | None, request: TokenizerRequest, show_progress: bool
+def trained_tokenizer(
+    corpus: LearnedFrom, identity: str, request: TokenizerRequest, show_progress: bool
 ) -> PreTrainedTokenizerBase:
-    """Train the tokenizer, or find it in the cache; a stream is known by its name and its beginning."""
+    """Train the tokenizer, or find it in the cache.
+
+    Args:
+        corpus: Whose training side it learns from.
+        identity: Digest of the corpus; of a stream, of its name and its beginning.
+        request: What is to be trained.
+        show_progress: Show a progress bar while learning.
+    """
     # Broken records are judged where the text is tokenized, not here.
     sample = partial(corpus.training_texts, BrokenRecords(max_share=1.0), TOKENIZER_TRAINING_BYTES)
 
@@ -254,8 +269,7 @@ def _trained_tokenizer(
         )
         trained.save_pretrained(folder)
 
-    content = corpus.sample_identity() if identity is None else identity
-    key = [FORMAT_VERSION, content, request.kind, str(request.vocab_size), request.objective]
+    key = [FORMAT_VERSION, identity, request.kind, str(request.vocab_size), request.objective]
     folder, _ = built_once("tokenizers", digest(key), build)
 
     from transformers import PreTrainedTokenizerFast

@@ -1,6 +1,6 @@
 """What the preparation of text found."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -21,12 +21,14 @@ class PreparationReport:
         broken: Lines about records that were skipped, or nothing.
         from_cache: Nothing had to be tokenized.
         seconds: How long the preparation took.
+        notes: What else there is to say of the data.
     """
 
     sides: dict[str, SideCounts]
     broken: str
     from_cache: bool
     seconds: float
+    notes: list[str] = field(default_factory=list)
 
     @property
     def bytes_per_token(self) -> float:
@@ -41,4 +43,5 @@ class PreparationReport:
         ]
         how = "read from the cache" if self.from_cache else "tokenized"
         lines.append(f"{self.bytes_per_token:.2f} bytes per token; {how} in {self.seconds:.1f} s")
+        lines += self.notes
         return "\n".join([*lines, self.broken] if self.broken else lines)

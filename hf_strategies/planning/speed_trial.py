@@ -93,7 +93,9 @@ def time_run(arguments: Arguments, options: TimeOptions) -> Trial:
     with tempfile.TemporaryDirectory() as folder:
         arguments.training["output_dir"] = folder
         args = build_training_arguments(arguments, max_seq_length=block_size)
-        text = prepare(arguments, block_size, seed=data_seed(args))
+        text = prepare(
+            arguments, block_size, seed=data_seed(args), samples=args.max_steps * startup.sequences_per_update(args)
+        )
         samples = None if arguments.data.streaming else len(text.train)
         updates = startup.planned_updates(args, samples=samples)
         if updates < options.warm_updates + options.updates:

@@ -83,7 +83,9 @@ def run(
         # Code from the Hub may build its model in a way that only loading follows.
         model = sketch_model(arguments.model, block_size=block_size, objective=arguments.strategy.objective)
         announce_checks(Run(arguments, args, model, block_size=block_size, samples=None, folder=folder.path))
-    text = prepare(arguments, block_size, seed=data_seed(args))
+    text = prepare(
+        arguments, block_size, seed=data_seed(args), samples=args.max_steps * startup.sequences_per_update(args)
+    )
     set_seed(args.seed)
     model = build_model(
         arguments.model,

@@ -1,5 +1,6 @@
 """The trainer of a pretraining run: model, data and strategies put together."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -18,14 +19,16 @@ from hf_strategies.callbacks.gaps import fill_masks, fill_spans
 from hf_strategies.callbacks.samples import SamplePrinterCallback
 from hf_strategies.data import PreparedText
 from hf_strategies.data.masked_blocks import MaskedBlocks
+from hf_strategies.data.mixed_blocks import JoinedBlocks
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.metrics.language_modeling import language_modeling_metrics, next_token_nll, token_nll
 from hf_strategies.runs.output_folder import EVENTS
 from hf_strategies.runs.prompts import gap_prompts, split_prompts
 from hf_strategies.runs.strategies import ReportedMixin, strategies, usual_callbacks
+from hf_strategies.training.source_losses import SourceLossMixin
 
 
-class ReportedTrainer(ReportedMixin, Trainer):
+class ReportedTrainer(SourceLossMixin, ReportedMixin, Trainer):
     """The trainer of pretraining."""
 
 
@@ -50,7 +53,11 @@ def build_trainer(
             processing_class=text.tokenizer,
             data_collator=default_data_collator,
             preprocess_logits_for_metrics=next_token_nll if causal else token_nll,
-            compute_metrics=partial(score, num_bytes=getattr(text.validation, "num_bytes", None)),
+            compute_metrics=partial(
+                score,
+                num_bytes=getattr(text.validation, "num_bytes", None),
+                rows_of=text.validation.rows() if isinstance(text.validation, JoinedBlocks) else {},
+            ),
             objective=objective,
             **strategies(arguments, args, tokens_per_sample=text.validation.block_size),
             callbacks=build_callbacks(arguments, text, folder),
@@ -61,9 +68,12 @@ def build_trainer(
     return trainer
 
 
-def score(prediction: EvalPrediction, *, num_bytes: float | None) -> dict[str, float]:
-    """Adapt `language_modeling_metrics` to Trainer's `compute_metrics`."""
-    return language_modeling_metrics(prediction.predictions, num_bytes=num_bytes)
+def score(prediction: EvalPrediction, *, num_bytes: float | None, rows_of: Mapping[str, slice]) -> dict[str, float]:
+    """Adapt `language_modeling_metrics` to Trainer's `compute_metrics`, with the loss of each source of a mixture."""
+    rows = prediction.predictions
+    by_source = {name: language_modeling_metrics(rows[place], num_bytes=None) for name, place in rows_of.items()}
+    losses = {f"loss_{name}": metrics["loss"] for name, metrics in by_source.items()}
+    return {**language_modeling_metrics(rows, num_bytes=num_bytes), **losses}
 
 
 def build_callbacks(arguments: Arguments, text: PreparedText, folder: Path) -> list[TrainerCallback]:
