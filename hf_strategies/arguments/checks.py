@@ -65,6 +65,7 @@ RANGES: dict[str, Rule] = {
     "vocab_size": (lambda value: value >= 16, "at least 16"),
     "max_seq_length": (lambda value: value >= 2, "at least 2 (a token, and one to predict)"),
     "max_train_samples": AT_LEAST_ONE,
+    "contamination_ngram": AT_LEAST_ONE,
     "max_eval_samples": AT_LEAST_ONE,
     "preprocessing_num_workers": AT_LEAST_ONE,
     "validation_share": (lambda value: 0 < value < 1, "a share in (0, 1)"),
@@ -199,6 +200,8 @@ def _combinations(values: dict[str, Value]) -> Iterator[str]:
         yield f"{values['streaming'].where}: streaming needs train_file or dataset_name"
     if get("streaming") and get("max_train_samples"):
         yield f"{values['max_train_samples'].where}: max_train_samples has no meaning for a stream; set max_steps"
+    if get("streaming") and get("contamination_ngram"):
+        yield f"{values['contamination_ngram'].where}: contamination_ngram needs the whole text: leave streaming out"
     if get("validation_file") and not get("train_file") and not (get("do_eval") and not get("do_train")):
         yield f"{values['validation_file'].where}: validation_file needs train_file, unless the run only evaluates"
     if get("train_file") and set(get("train_file")) & set(get("validation_file") or []):

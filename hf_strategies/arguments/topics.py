@@ -83,6 +83,10 @@ class DataArguments:
     validation_share: float = setting(
         0.05, "Share of documents held out where nothing else is for validation, by hash: adding data moves none."
     )
+    drop_duplicates: bool = setting(False, "Leave out training documents that are copies of earlier ones.")
+    contamination_ngram: int | None = setting(
+        None, "Report how many runs of so many validation tokens (13) stand in the training text, by source."
+    )
     max_train_samples: int | None = setting(None, "Train on this many blocks at most.")
     max_eval_samples: int | None = setting(None, "Evaluate on this many blocks at most.")
     max_seq_length: int | None = setting(

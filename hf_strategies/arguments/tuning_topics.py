@@ -162,7 +162,8 @@ SCORED_TASK = "text-classification"  # alone
 # Of the topics that fine-tuning shares with pretraining, what it has no use for.
 PRETRAINING_ALONE = frozenset({
     "objective", "objective_kwargs", "streaming", "isolate_documents", "validation_records", "reverse_complement",
-    "mixture", "preprocessing_num_workers", "cooldown_from", "cooldown_steps", "cooldown_shape",
+    "mixture", "drop_duplicates", "contamination_ngram", "preprocessing_num_workers",
+    "cooldown_from", "cooldown_steps", "cooldown_shape",
 })  # fmt: skip
 
 # Settings of fine-tuning that only some tasks have a use for.

@@ -1,5 +1,6 @@
 """The documents of both sides: training and validation."""
 
+import hashlib
 from collections.abc import Iterator
 
 from hf_strategies.data.cache import digest
@@ -21,13 +22,20 @@ class Corpus:
             `validation_share` of the training documents.
         validation_share: Share of documents held out, in (0, 1).
         streaming: Read data sets of the host library while they are used.
+        drop_duplicates: Leave out training documents that are copies of earlier ones. Memory: about 80 bytes for each.
 
     Raises:
         UserError: A source does not exist or holds nothing, a file is on both sides, or the share is out of range.
     """
 
     def __init__(
-        self, train: TextSource, validation: TextSource | None, *, validation_share: float, streaming: bool = False
+        self,
+        train: TextSource,
+        validation: TextSource | None,
+        *,
+        validation_share: float,
+        streaming: bool = False,
+        drop_duplicates: bool = False,
     ) -> None:
         if validation and train.validation_records:
             raise UserError("validation_records take the place of validation_file: leave one of them out")
@@ -38,13 +46,14 @@ class Corpus:
         if self.validation is None and not 0.0 < validation_share < 1.0:
             raise UserError(f"validation_share must lie in (0, 1), got {validation_share}; or name validation data")
         self.validation_share = validation_share
+        self.drop_duplicates = drop_duplicates
         if train != validation:  # the same on both sides is how text is prepared that is only evaluated on
             _check_sides(self.train, self.validation)
 
     def identity(self) -> str:
         """Return a digest that changes when a document, its order or its side does."""
         held_out = self.validation.identity() if self.validation else f"share {self.validation_share!r}"
-        return digest([self.train.identity(), held_out])
+        return digest([self.train.identity(), held_out, *(["once"] if self.drop_duplicates else [])])
 
     def sample_identity(self) -> str:
         """Return a digest of where the training text comes from and how it begins, for what nobody reads as a whole.
@@ -83,7 +92,14 @@ class Corpus:
         return _first_bytes((text for side, text in self._read_train(broken) if side == VALIDATION), max_bytes)
 
     def _read_train(self, broken: BrokenRecords) -> Iterator[tuple[str, str]]:
+        seen: set[bytes] = set()
         for document in self.train.read(broken):
+            if self.drop_duplicates:
+                copy = hashlib.blake2b(document.text.encode(), digest_size=16).digest()
+                if copy in seen:
+                    broken.count("documents left out, which are copies of others", 1)
+                    continue
+                seen.add(copy)
             held_out = self.validation is None and self._is_held_out(document)
             yield (VALIDATION if held_out else TRAIN), document.text
 

@@ -61,7 +61,10 @@ def prepare_mixture(
         broken="\n".join(f"{name}: {report.broken}" for name, report in reports.items() if report.broken),
         from_cache=all(report.from_cache for report in reports.values()),
         seconds=time.perf_counter() - started,
-        notes=[f"{name}: {epochs:.2f} epochs" for name, epochs in mixed.epochs().items()],
+        notes=[
+            *(f"{name}: {epochs:.2f} epochs" for name, epochs in mixed.epochs().items()),
+            *(f"{name} {note}" for name, report in reports.items() for note in report.notes),
+        ],
     )
     weights = [str(source.weights) for source in sources]
     identity = digest([*weights, *(str(text.identity) for text in prepared.values())])

@@ -74,9 +74,7 @@ def _source(name: str, entry: Any, text_column: str) -> MixtureSource:
     if not name.replace("-", "_").isidentifier():
         raise UserError(f"mixture: expected a name of letters, digits, - and _, got {name!r}")
     if not isinstance(entry, Mapping):
-        raise UserError(
-            f"mixture, {name}: expected {{train_file or dataset_name: ..., weight: ...}}, got {entry!r}"
-        )
+        raise UserError(f"mixture, {name}: expected {{train_file or dataset_name: ..., weight: ...}}, got {entry!r}")
     for key in entry:
         if key not in KEYS:
             raise UserError(

@@ -19,12 +19,13 @@ from hf_strategies.data.framing import Framing
 from hf_strategies.data.masked_blocks import MaskedBlocks
 from hf_strategies.data.maskings import MaskingRequest
 from hf_strategies.data.mixed_blocks import JoinedBlocks, MixedBlocks
+from hf_strategies.data.overlap import shared_ngrams
 from hf_strategies.data.packing import PackedBlocks
 from hf_strategies.data.preparation_report import PreparationReport, SideCounts
 from hf_strategies.data.sources import TextSource
 from hf_strategies.data.strands import StrandedBlocks
 from hf_strategies.data.streaming import StreamingBlocks
-from hf_strategies.data.token_stream import TokenStream, id_type
+from hf_strategies.data.token_stream import TokenStream, id_type, lengths
 from hf_strategies.data.tokenization import write_streams
 from hf_strategies.data.tokenizers import TokenizerRequest, train_tokenizer
 from hf_strategies.errors import UserError
@@ -65,6 +66,8 @@ def prepare_text(
     max_eval_blocks: int | None = None,
     isolate_documents: bool = False,
     strand_seed: int | None = None,
+    drop_duplicates: bool = False,
+    contamination_ngram: int | None = None,
     streaming: bool = False,
     num_workers: int | None = None,
     show_progress: bool = False,
@@ -86,6 +89,8 @@ def prepare_text(
         max_eval_blocks: Evaluate on so many blocks at most; None takes all, or 256 when streaming.
         isolate_documents: Keep attention within documents.
         strand_seed: Read training blocks of DNA from either strand, by chance; None reads them as they stand.
+        drop_duplicates: Leave out training documents that are copies of earlier ones.
+        contamination_ngram: Report how many runs of so many validation tokens the training text has too.
         streaming: Read and tokenize the training side while training; only the validation side lies in the cache.
         num_workers: Processes that tokenize; None takes all cores.
         show_progress: Show progress bars; true on one rank only.
@@ -104,7 +109,11 @@ def prepare_text(
         raise UserError("reverse_complement goes with objective causal, without streaming and isolate_documents")
     if streaming and max_train_blocks is not None:
         raise UserError("max_train_samples does not go with streaming: bound the run with max_steps")
-    corpus = Corpus(train, validation, validation_share=validation_share, streaming=streaming)
+    if streaming and contamination_ngram is not None:
+        raise UserError("contamination_ngram needs the whole training text, which streaming does not read")
+    corpus = Corpus(
+        train, validation, validation_share=validation_share, streaming=streaming, drop_duplicates=drop_duplicates
+    )
     identity = None if streaming else corpus.identity()
     if isinstance(tokenizer, TokenizerRequest):
         learned_from = corpus.sample_identity() if identity is None else identity
@@ -138,7 +147,16 @@ def prepare_text(
         broken=written.broken.summary(),
         from_cache=written.from_cache,
         seconds=time.perf_counter() - started,
+        notes=[f"{side}, tokens per document: {lengths(stream)}" for side, stream in written.streams.items()],
     )
+    if contamination_ngram is not None:
+        shared, runs = shared_ngrams(
+            written.streams[TRAIN], written.streams[VALIDATION], contamination_ngram, maker.framing.eos_token_id
+        )
+        report.notes.append(
+            f"{shared:,} of {runs:,} runs of {contamination_ngram} validation tokens ({shared / max(runs, 1):.1%}) "
+            "stand in the training text"
+        )
     whole = None if identity is None else digest([identity, maker.tokenizer_json])
     return PreparedText(tokenizer, train_blocks, validation_blocks, report, whole)
 

@@ -162,7 +162,7 @@ def finish(
                 "vocabulary": trainer.model.config.vocab_size,
             },
             results=results,
-            notes=notes + broken_records(text),
+            notes=notes + text.report.notes + broken_records(text),
             pipeline_tag=PIPELINE_TAGS[arguments.strategy.objective],
             package=own_package(trainer.model),
         )
