@@ -17,14 +17,6 @@ from hf_strategies.errors import UserError, first_line
 SEQUENCES, LABELS = "sequences", "labels"
 
 
-def holds_sequences(path: Path) -> bool:
-    """Tell whether a file is an archive of arrays, one of them called `sequences`."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return f"{SEQUENCES}.npy" in archive.namelist()
-
-
 def read_sequence_sides(
     train: DataSource,
     validation: DataSource | None,
@@ -55,7 +47,9 @@ def read_sequence_sides(
     own = None if validation is None else (", ".join(validation.files), _read(validation, problem, broken))
     shapes = {row["sequence"].shape for row in [*found, *(own[1] if own else [])]}
     if len(shapes) > 1:
-        raise UserError(f"sequences must all have one shape [steps, channels], got {', '.join(map(str, sorted(shapes)))}")
+        raise UserError(
+            f"sequences must all have one shape [steps, channels], got {', '.join(map(str, sorted(shapes)))}"
+        )
     return split_sides(
         found,
         own,

@@ -132,7 +132,11 @@ def stand(fits: Sequence[Fit], *, seed: int) -> Standing:
     targets = [factor * sizes[-1] for factor in FACTORS]
     foretold: dict[int, np.ndarray] = {}
     if len(sizes) >= FEWEST_SIZES:
-        told = foretell(sizes, errors, deviations, targets, draws=DRAWS, seed=seed)
+        if whole[0].parameters:
+            told = foretell(sizes, errors, deviations, targets, draws=DRAWS, seed=seed)
+        else:  # nothing is learned, and nothing more by more data
+            doubts = deviations[-1] * np.random.default_rng(seed).normal(size=(DRAWS, 1))
+            told = np.clip(errors[-1] + doubts, 0.0, 1.0).repeat(len(FACTORS), axis=1)
         foretold = dict(zip(FACTORS, told.T))
     accuracies = [1 - fit.error for fit in whole]
     return Standing(
@@ -220,6 +224,8 @@ def recommendation(advice: Advice, transformers: Sequence[str]) -> list[str]:
         lines.append(
             f"a transformer is worth it here: {format_count(chosen.parameters)} parameters learn what others miss"
         )
+    elif asked and asked[0].name in advice.as_good:
+        lines.append(f"a transformer is not needed: {asked[0].name} has {asked[0].accuracy:.3f}, and costs more")
     elif asked:
         lines.append(f"do not train a transformer for this: {asked[0].name} has {asked[0].accuracy:.3f}")
     for factor, chances in advice.chances.items():

@@ -18,8 +18,8 @@ def fits(name: str, floor: float, scale: float, exponent: float, *, seconds: flo
     return [
         Fit(
             name=name, size=size, seed=seed, right=right(floor + scale * (size / 800) ** -exponent),
-            seconds=seconds * size / 800, row_seconds=1e-4, parameters=1000,
-            **{"train_accuracy": 1 - floor - scale, **facts},
+            seconds=seconds * size / 800, row_seconds=1e-4,
+            **{"parameters": 1000, "train_accuracy": 1 - floor - scale, **facts},
         )
         for size in SIZES for seed in range(seeds)
     ]  # fmt: skip
@@ -39,7 +39,7 @@ def test_the_cheapest_of_those_as_good_is_chosen():
         "train linear: 0.899 accuracy after 0.5 s of training; transformer has 0.900, which chance may explain, "
         "and takes 120 times as long"
     )
-    assert said[1] == "do not train a transformer for this: transformer has 0.900"
+    assert said[1] == "a transformer is not needed: transformer has 0.900, and costs more"
     assert said[-1] == "more data would add less than 1% to linear, even 10 times as many"
 
 
@@ -62,6 +62,15 @@ def test_who_learns_faster_wins_with_more_data():
     assert low < 1 - 0.32 * 10**-0.5 < high
     assert low < middle < high
     assert any(line.startswith("with 10x the data transformer would win (") for line in recommendation(advice, []))
+
+
+def test_what_learns_nothing_is_foretold_to_stay_where_it_is():
+    names = [*fits("majority", 0.4, 0.2, 1.0, parameters=0), *fits("linear", 0.1, 0.0, 1.0)]
+    majority = advise(names).standings[-1]
+    assert majority.interval(10)[0] == pytest.approx(0.4, abs=0.01)
+    assert recommendation(advise(names), ["majority"])[1] == (
+        "do not train a transformer for this: majority has 0.400"
+    )
 
 
 def test_chances_add_up_and_equals_are_too_close_to_call():
