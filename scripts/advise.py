@@ -33,12 +33,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     request = parse_advice(words)
     # Imported here, since it takes seconds: a refused command line and --help answer first.
-    from hf_strategies.planning.advice import give_advice, open_advice_folder
+    from hf_strategies.planning.advice import give_advice, open_advice_folder, settle_problem
     from hf_strategies.planning.advice_report import PAGE, PICTURE, report_advice
 
+    problem = settle_problem(request)
     folder = open_advice_folder(request)
     print(f"advice    {folder}", flush=True)
-    problem, advice = give_advice(request, lambda line: print(line, flush=True))
+    advice = give_advice(problem, lambda line: print(line, flush=True))
     sides = problem.sides
     data = (
         f"{len(sides.train):,} examples of {len(problem.names)} classes, judged by {len(sides.validation):,} others."

@@ -13,7 +13,7 @@ from hf_strategies.errors import UserError
 from hf_strategies.planning.advice_request import AdviceRequest
 from hf_strategies.planning.advice_verdict import Advice, Fit, advise
 from hf_strategies.planning.contenders import CONTENDERS
-from hf_strategies.planning.problem import Problem, read_problem
+from hf_strategies.planning.problem import Problem, Trained, read_problem
 from hf_strategies.runs.output_folder import create_folder, create_next
 from hf_strategies.runs.process import settle_machine, use_all_cores
 
@@ -37,38 +37,44 @@ class Turn:
         return float(CONTENDERS[self.name].facts["cost"]) * self.size
 
 
-def give_advice(request: AdviceRequest, tell: Callable[[str], None]) -> tuple[Problem, Advice]:
-    """Train what there is time for, and judge it.
-
-    Args:
-        request: A checked one.
-        tell: Takes a line for the user.
+def settle_problem(request: AdviceRequest) -> Problem:
+    """Settle the machine, and read the rows.
 
     Raises:
-        UserError: The rows cannot be read, or are not of two or more classes.
+        UserError: They cannot be read, or are not of two or more classes.
     """
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     if settle_machine(request.base).training["use_cpu"]:
         use_all_cores()
-    problem = read_problem(request)
-    sides = problem.sides
+    return read_problem(request)
+
+
+def give_advice(problem: Problem, tell: Callable[[str], None]) -> Advice:
+    """Train what there is time for, and judge it.
+
+    Args:
+        problem: What is to be learned.
+        tell: Takes a line for the user.
+    """
+    request, sides = problem.request, problem.sides
     tell(
         f"data      {request.kind}: {len(sides.train):,} examples of {len(problem.names)} classes, "
         f"{len(sides.validation):,} to judge by ({sides.held_out})"
     )
     turns, fits = plan_turns(request, len(sides.train), len(problem.names)), []
+    builders = {name: CONTENDERS[name].build for name in request.contenders}  # imported before the clock starts
     end = time.perf_counter() + request.seconds
     for place, turn in enumerate(turns):
         left, cost = end - time.perf_counter(), sum(later.cost for later in turns[place:])
         if turn.cost and turn.seed and left < LEAST_SECONDS:
             continue  # every contender has had its turns with the first seed
         seconds = max(LEAST_SECONDS, left * turn.cost / cost) if turn.cost else request.seconds
-        fit = try_once(problem, turn, seconds)
+        fit = try_once(builders[turn.name], problem, turn, seconds)
         fits.append(fit)
         tell(f"{place + 1:>4}/{len(turns):<4} {turn.name}, {turn.size:,} examples, seed {turn.seed}: "
              f"{1 - fit.error:.3f} in {fit.seconds:.1f} s")  # fmt: skip
-    return problem, advise(fits)
+    return advise(fits)
 
 
 def open_advice_folder(request: AdviceRequest) -> Path:
@@ -103,11 +109,11 @@ def growing_sizes(num_examples: int, num_classes: int) -> list[int]:
     return [size for size in sizes[:-1] if size >= FEWEST_EXAMPLES * num_classes] + [num_examples]
 
 
-def try_once(problem: Problem, turn: Turn, seconds: float) -> Fit:
+def try_once(build: Callable[..., Trained], problem: Problem, turn: Turn, seconds: float) -> Fit:
     """Train a contender and let it answer."""
     places = choose_places(len(problem.train), turn.size, turn.seed)
     begin = time.perf_counter()
-    trained = CONTENDERS[turn.name].build(problem, turn.name, places, seed=turn.seed, seconds=seconds)
+    trained = build(problem, turn.name, places, seed=turn.seed, seconds=seconds)
     done = time.perf_counter()
     right = trained.answer("validation", range(len(problem.validation))) == problem.validation
     answered = time.perf_counter()

@@ -74,7 +74,8 @@ def draw_advice(advice: Advice, path: Path, *, title: str) -> None:
     dress_panel(panel)
     for place, standing in enumerate(advice.standings):
         look: dict[str, Any] = {"color": COLORS[place % len(COLORS)]}
-        errors = np.maximum(standing.errors, 1e-3)
+        least = 0.5 / len(standing.row_accuracy)  # where no row was wrong, on a scale that knows no nought
+        errors = np.maximum(standing.errors, least)
         panel.errorbar(
             standing.sizes, errors, yerr=standing.deviations, marker="o", capsize=3, label=standing.name, **look
         )
@@ -82,7 +83,7 @@ def draw_advice(advice: Advice, path: Path, *, title: str) -> None:
             sizes = [standing.sizes[-1], *(factor * standing.sizes[-1] for factor in FACTORS)]
             bands = [np.full(1, errors[-1]), *(standing.foretold[factor] for factor in FACTORS)]
             low, middle, high = (
-                np.maximum([float(np.quantile(band, share)) for band in bands], 1e-3) for share in (0.05, 0.5, 0.95)
+                np.maximum([float(np.quantile(band, share)) for band in bands], least) for share in (0.05, 0.5, 0.95)
             )
             panel.plot(sizes, middle, linestyle="--", **look)
             panel.fill_between(sizes, low, high, alpha=0.12, linewidth=0, **look)
@@ -90,7 +91,8 @@ def draw_advice(advice: Advice, path: Path, *, title: str) -> None:
     panel.set_yscale("log")
     panel.set_xlabel("examples trained on", color=LIGHT["muted"])
     panel.set_ylabel("share of wrong answers", color=LIGHT["muted"])
-    panel.legend(frameon=False, labelcolor=LIGHT["muted"])
+    above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 7}
+    panel.legend(frameon=False, labelcolor=LIGHT["muted"], borderaxespad=0.2, **above)
     set_caption(figure, "points: measured, with standard errors. dashed, shaded: foretold, with 90% of the fits.")
     save_figure(figure, path)
 

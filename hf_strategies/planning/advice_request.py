@@ -31,7 +31,7 @@ class AdviceOptions:
     budget: str = setting("10m", "How long to train in all: 90s, 10m, 2h.")
     num_seeds: int = setting(3, "How often each contender is trained on each share of the data.")
     model_name_or_path: str | None = setting(None, "A checkpoint to fine-tune beside the others.")
-    contenders: list[str] | None = setting(None, "Train these alone (default: all that fit the data).")
+    contenders: str | None = setting(None, "Train these alone, such as linear,lstm (default: all that fit the data).")
     output_dir: str | None = setting(None, "Its folder (default: runs/advice-<n>, the next free n).")
 
 
@@ -95,7 +95,8 @@ def parse_advice(argv: Sequence[str]) -> AdviceRequest:
     known = [name for name in contenders_of(kind) if name != CHECKPOINT or options.model_name_or_path]
     if kind == "sequence" and options.model_name_or_path:
         problems.append("--model_name_or_path: no checkpoint reads sequences of numbers")
-    for name in options.contenders or ():
+    wanted = [name.strip() for name in options.contenders.split(",")] if options.contenders else known
+    for name in wanted:
         if name not in known:
             guess = did_you_mean(name, known)
             problems.append(f"--contenders: {name!r} is none of {', '.join(known)}{guess}")
@@ -103,7 +104,7 @@ def parse_advice(argv: Sequence[str]) -> AdviceRequest:
         raise UserError("\n".join(problems))
     rest = tuple(_without_task(words))
     base = _job(kind, (READS.get(kind, READS["clip"]),), rest)
-    chosen = tuple(name for name in known if name in (options.contenders or known))
+    chosen = tuple(name for name in known if name in wanted)
     if len(chosen) < 2:
         raise UserError(f"--contenders: expected two or more to choose from, got {', '.join(chosen) or 'none'}")
     return AdviceRequest(options=options, seconds=seconds, kind=kind, words=rest, base=base, contenders=chosen)

@@ -4,6 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from hf_strategies.data.labelled import Row
 from hf_strategies.planning.problem import Problem, Trained, rows_of
@@ -21,11 +25,6 @@ def majority(problem: Problem, _name: str, places: Sequence[int], **_: Any) -> T
 
 def linear(problem: Problem, name: str, places: Sequence[int], **_: Any) -> Trained:
     """Fit a logistic regression: to words and pairs of words of texts, to numbers of all else."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     classes = problem.train[places]
     if len(set(classes.tolist())) == 1:  # a small share of the rows may have no other
         return majority(problem, name, places)
