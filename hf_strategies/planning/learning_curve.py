@@ -82,6 +82,6 @@ def foretell(
     told = []
     for _ in range(draws):
         likely = np.clip(np.asarray(errors) + np.asarray(deviations) * chance.normal(size=len(errors)), 0.0, 1.0)
-        curve = fit_curve(sizes, likely, deviations)
+        curve = fit_curve(sizes, likely.tolist(), deviations)
         told.append([curve.error(target) for target in targets])
     return np.asarray(told)
