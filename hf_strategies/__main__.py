@@ -2,8 +2,9 @@
 
 python -m hf_strategies list                     every shelf
 python -m hf_strategies list optimizers          one of them
+python -m hf_strategies list recipes             those of all scripts
 python -m hf_strategies show muon                one strategy
-python -m hf_strategies show pretrain            one recipe
+python -m hf_strategies show gpt3_125m           one recipe, with its schedule
 python -m hf_strategies convert CHECKPOINT OUT   a folder for from_pretrained, from any checkpoint or run
 python -m hf_strategies configs OUT              scripts/, accelerate_configs/, ds_configs/: for those without a clone
 """
@@ -11,12 +12,13 @@ python -m hf_strategies configs OUT              scripts/, accelerate_configs/, 
 import inspect
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hf_strategies.adapters import ADAPTERS, QUANTIZATIONS
-from hf_strategies.arguments.layers import find_recipe, recipe_names, recipe_summary
+from hf_strategies.arguments.layers import recipe_names, recipe_summary
 from hf_strategies.arguments.tuning_topics import JOB_TOPICS
 from hf_strategies.augmentation import IMAGE_AUGMENTATIONS, IMAGE_MIXES, TEXT_AUGMENTATIONS
 from hf_strategies.callbacks import AVERAGES, CALLBACKS
@@ -48,6 +50,7 @@ SHELVES: dict[str, Registry] = {
     "averages": AVERAGES,
     "callbacks": CALLBACKS,
 }
+RECIPES = "recipes"  # those of all jobs
 
 
 def list_shelves(names: Sequence[str]) -> Iterator[str]:
@@ -59,12 +62,17 @@ def list_shelves(names: Sequence[str]) -> Iterator[str]:
     recipes = {f"{job}_recipes": job for job in JOB_TOPICS}
     known = [*SHELVES, *recipes]
     for name in names or known:
-        if name in SHELVES:
+        rows: list[tuple[str, ...]]
+        if name == RECIPES:
+            found = [(recipe, job) for job in JOB_TOPICS for recipe in recipe_names(job)]
+            rows = [(recipe, job, recipe_summary(recipe, job)) for recipe, job in found]
+        elif name in SHELVES:
             rows = [(entry.name, entry.summary) for entry in (*SHELVES[name], *SHELVES[name].families())]
         elif name in recipes:
             rows = [(recipe, recipe_summary(recipe, recipes[name])) for recipe in recipe_names(recipes[name])]
         else:
-            raise UserError(f"unknown shelf {name!r}{did_you_mean(name, known)} (known: {', '.join(known)})")
+            every = [*known, RECIPES]
+            raise UserError(f"unknown shelf {name!r}{did_you_mean(name, every)} (known: {', '.join(every)})")
         table = format_table(rows)
         yield f"{name}\n" + "\n".join(f"  {line}" for line in table.splitlines()) + "\n"
 
@@ -84,21 +92,31 @@ def show(name: str) -> Iterator[str]:
         yield _describe(kind, entry)
     for recipe, job in recipes:
         if recipe == name:
-            yield find_recipe(name, job).read_text(encoding="utf-8")
+            from hf_strategies.planning.recipe_card import describe_recipe  # here, since listing needs no plans
+
+            yield describe_recipe(recipe, job)
 
 
 def _describe(kind: str, entry: Entry) -> str:
     """Lay out an entry's facts, its settings with their defaults, and what its builder says of itself."""
-    shown = {name: value for name, value in entry.facts.items() if name != "hyperparameters"}  # those are its settings
+    shown = {name: value for name, value in entry.facts.items() if name not in ("hyperparameters", "check_options")}
     facts = [(name, inspect.getdoc(value) if callable(value) else value) for name, value in shown.items()]
     build = entry.build
     named = [found for found in inspect.signature(build).parameters.values() if found.default is not found.empty]
     settings = "; ".join(f"{found.name} = {format_value(found.default)}" for found in named)
     rows = [("summary", entry.summary), ("paper", entry.paper), *facts, ("settings", settings)]
-    listed = [f"{name.replace('_', ' ')}: {format_value(value)}" for name, value in rows if value not in ("", None)]
+    listed = [_line(name, value) for name, value in rows if value not in ("", None)]
     said = inspect.getdoc(build.func if isinstance(build, partial) else build) or ""
     body = "\n".join([*listed, "", *said.splitlines()])
     return f"{kind} {entry.name}\n{textwrap.indent(body, '  ')}\n"
+
+
+def _line(name: str, value: Any) -> str:
+    """Write a fact in a line; of a table, a line for each of its rows."""
+    title = name.replace("_", " ")
+    if isinstance(value, Mapping):
+        return "\n".join([f"{title}:", *(f"  {key}: {format_value(row)}" for key, row in value.items())])
+    return f"{title}: {format_value(value)}"
 
 
 def _convert(checkpoint: Path, out: Path) -> str:

@@ -14,6 +14,8 @@ accelerate launch scripts/finetune.py lora --task causal-lm --model_name_or_path
 accelerate launch scripts/finetune.py vit_finetune --task image-classification --train_file photos/ \\
     --model_name_or_path google/vit-base-patch16-224-in21k
     a folder of classes with images in them, or a zip archive of one
+accelerate launch scripts/finetune.py --task text-classification --architecture lstm --train_file questions.csv
+    no checkpoint: random weights, and a tokenizer trained on the rows
 """
 
 import sys

@@ -10,6 +10,8 @@ accelerate launch scripts/pretrain.py --model_name_or_path HuggingFaceTB/SmolLM2
     continue a checkpoint
 accelerate launch scripts/pretrain.py masked --train_file "corpus/*.txt"
     train an encoder (BERT) that names hidden words; span trains an encoder-decoder (T5)
+accelerate launch scripts/pretrain.py gpt3_125m --scale_to 5M --train_file "corpus/*.txt"
+    a paper's recipe, shrunk to what a small machine can train; it says by which rules
 accelerate launch scripts/pretrain.py --model_name_or_path runs/pretrain-1 --do_eval --validation_file notes.txt
     evaluate without training
 """

@@ -27,7 +27,14 @@ def test_show_tells_what_is_known_about_one_entry(capsys):
     assert "optimizer lion" in shown
     assert "https://arxiv.org/abs/2302.06675" in shown
     assert main(["show", "pretrain"]) == 0
-    assert "architecture: transformer_pp" in capsys.readouterr().out
+    assert re.search(r"^architecture +transformer_pp$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_the_recipes_of_all_scripts_are_listed_with_theirs(capsys):
+    assert main(["list", "recipes"]) == 0
+    shown = capsys.readouterr().out
+    for recipe, job in (("gpt3_125m", "pretrain"), ("vit_b16_imagenet", "finetune"), ("sentiment", "score")):
+        assert re.search(rf"^ +{recipe} +{job} +\w", shown, re.MULTILINE), recipe
 
 
 def test_settings_are_shown_with_their_defaults_and_their_meaning(capsys):
@@ -63,7 +70,7 @@ def test_a_typo_is_answered(words, complaint, capsys):
 def test_anything_else_prints_the_manual(capsys):
     assert main(["--help"]) == 0
     assert main(["sing"]) == 2
-    assert capsys.readouterr().out.count("python -m hf_strategies list") == 4
+    assert capsys.readouterr().out.count("python -m hf_strategies list") == 6
 
 
 def test_it_runs_as_a_module_without_importing_torch():

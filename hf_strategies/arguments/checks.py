@@ -6,16 +6,18 @@ from functools import partial
 from typing import Any
 
 from hf_strategies.adapters import ADAPTERS
+from hf_strategies.arguments.architecture_checks import architecture_problems
 from hf_strategies.arguments.machine_checks import machine_problems
-from hf_strategies.arguments.merging import BELONGS_TO, SIZES, Value
+from hf_strategies.arguments.merging import BELONGS_TO, OF_ARCHITECTURE, Value
 from hf_strategies.arguments.objective_checks import objective_problems
 from hf_strategies.arguments.prompting_checks import prompting_problems
 from hf_strategies.arguments.quantities import parse_batch_size
 from hf_strategies.arguments.schedule_checks import refused, schedule_problems
 from hf_strategies.arguments.tuning_checks import tuning_problems
 from hf_strategies.arguments.tuning_topics import FINETUNE, SCORE
+from hf_strategies.data.mixture_request import parse_mixture
 from hf_strategies.errors import did_you_mean
-from hf_strategies.models import ARCHITECTURES, resolve_sizes
+from hf_strategies.models import ARCHITECTURES
 from hf_strategies.objectives import OBJECTIVES
 from hf_strategies.optimizers import OPTIMIZERS, check_group_settings, check_optimizer_settings
 from hf_strategies.ranges import MAX_LEARNING_RATE, Rule
@@ -64,6 +66,7 @@ RANGES: dict[str, Rule] = {
     "vocab_size": (lambda value: value >= 16, "at least 16"),
     "max_seq_length": (lambda value: value >= 2, "at least 2 (a token, and one to predict)"),
     "max_train_samples": AT_LEAST_ONE,
+    "contamination_ngram": AT_LEAST_ONE,
     "max_eval_samples": AT_LEAST_ONE,
     "preprocessing_num_workers": AT_LEAST_ONE,
     "validation_share": (lambda value: 0 < value < 1, "a share in (0, 1)"),
@@ -90,11 +93,13 @@ RANGES: dict[str, Rule] = {
 }
 
 
-# Fields of a config that are settings: by name.
-OWN_SETTINGS = {name: name for name in (*SIZES, "vocab_size")} | {"max_position_embeddings": "max_seq_length"}
-
 FIXED_BY_WEIGHTS = (
-    "architecture", *SIZES, "vocab_size", "tokenizer", "tokenizer_name", "model_name_or_path", "optimizer", "optim",
+    "architecture", *OF_ARCHITECTURE, "vocab_size", "tokenizer", "tokenizer_name", "model_name_or_path", "optimizer",
+    "optim",
+)  # fmt: skip
+
+NOT_OF_MIXTURES = (
+    "validation_file", "validation_records", "streaming", "reverse_complement", "max_train_samples",
 )  # fmt: skip
 
 COMPUTED_HERE = {
@@ -117,8 +122,7 @@ def find_problems(values: dict[str, Value], job: str) -> Iterator[str]:
             yield from refused(given, partial(shelf.__getitem__, given.value))
     if (batch := values.get("global_batch_size")) is not None and batch.value is not None:
         yield from refused(batch, lambda: parse_batch_size(batch.value))
-    yield from _size_problems(values)
-    yield from _override_problems(values)
+    yield from architecture_problems(values)
     yield from _strategy_problems(values)
     yield from _decay_problems(values)
     yield from _combinations(values)
@@ -132,31 +136,6 @@ def find_problems(values: dict[str, Value], job: str) -> Iterator[str]:
     yield from objective_problems(values)
     if not any(values.get(name) and values[name].value for name in ("architecture", "model_name_or_path")):
         yield "architecture: name one, or a checkpoint with model_name_or_path (whose tokenizer is its own)"
-
-
-def _size_problems(values: dict[str, Value]) -> Iterator[str]:
-    architecture = values.get("architecture")
-    if architecture is None or architecture.value not in ARCHITECTURES:
-        return
-    sizes = {name: values[name].value for name in SIZES if name in values and name != "config_overrides"}
-    for name, size in sizes.items():
-        if size is not None and size < 1:
-            yield f"{values[name].where}: {name} must be at least 1, got {size}"
-            return
-    given = [values[name] for name in sizes if sizes[name] is not None]
-    flags = [item for item in given if item.where.startswith("--")]
-    blamed = (flags or given or [architecture])[-1]
-    yield from refused(blamed, lambda: resolve_sizes(architecture.value, sizes))
-
-
-def _override_problems(values: dict[str, Value]) -> Iterator[str]:
-    """Refuse overrides that would go behind the back of a setting's own checks; a checkpoint's are its own affair."""
-    overrides, architecture = values.get("config_overrides"), values.get("architecture")
-    if overrides is None or architecture is None or architecture.value is None:
-        return
-    for name in overrides.value or {}:
-        if name in OWN_SETTINGS:
-            yield f"{overrides.where}: {name} is a setting of its own: {OWN_SETTINGS[name]}"
 
 
 def _strategy_problems(values: dict[str, Value]) -> Iterator[str]:
@@ -223,10 +202,19 @@ def _combinations(values: dict[str, Value]) -> Iterator[str]:
         yield f"{values['streaming'].where}: streaming needs train_file or dataset_name"
     if get("streaming") and get("max_train_samples"):
         yield f"{values['max_train_samples'].where}: max_train_samples has no meaning for a stream; set max_steps"
+    if get("streaming") and get("contamination_ngram"):
+        yield f"{values['contamination_ngram'].where}: contamination_ngram needs the whole text: leave streaming out"
     if get("validation_file") and not get("train_file") and not (get("do_eval") and not get("do_train")):
         yield f"{values['validation_file'].where}: validation_file needs train_file, unless the run only evaluates"
     if get("train_file") and set(get("train_file")) & set(get("validation_file") or []):
         yield f"{values['validation_file'].where}: validation_file must not be trained on; train_file names it too"
+    if get("mixture") is not None:
+        yield from _mixture_problems(values)
+    for option in ("streaming", "isolate_documents"):
+        if get("reverse_complement") and get(option):
+            yield f"{values['reverse_complement'].where}: reverse_complement does not go with {option}"
+    if get("validation_records") and not get("train_file"):
+        yield f"{values['validation_records'].where}: validation_records are of FASTA files: name them in train_file"
     if get("do_train") is False and not get("do_eval"):
         yield f"{values['do_train'].where}: do_train false leaves nothing to do; add do_eval"
     if get("param_groups") and not get("optimizer"):
@@ -236,6 +224,17 @@ def _combinations(values: dict[str, Value]) -> Iterator[str]:
     for name in COMPUTED_HERE:
         if get(name):
             yield f"{values[name].where}: {name} does not go with this script: {COMPUTED_HERE[name]}"
+
+
+def _mixture_problems(values: dict[str, Value]) -> Iterator[str]:
+    mixture = values["mixture"]
+    yield from refused(mixture, lambda: parse_mixture(mixture.value))
+    for name in NOT_OF_MIXTURES:
+        if name in values and values[name].value:
+            yield f"{values[name].where}: {name} does not go with a mixture, whose sources have their own"
+    steps = values.get("max_steps")
+    if "cooldown_from" not in values and (steps is None or steps.value < 1):
+        yield f"{mixture.where}: a mixture needs max_steps: it has no length to count epochs by"
 
 
 def belonging_problems(values: dict[str, Value]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hf_strategies.arguments.layers import Layer, read_yaml
-from hf_strategies.arguments.merging import OWNED, SIZES, Value
+from hf_strategies.arguments.merging import OF_ARCHITECTURE, OWNED, Value
 from hf_strategies.arguments.schedule_checks import planned_scale, refused
 from hf_strategies.arguments.topics import StrategyArguments
 from hf_strategies.errors import UserError
@@ -17,7 +17,8 @@ LENGTHS = ("max_steps", "num_train_epochs")
 # What the trunk's checkpoint holds or depends on: another value would be lost, or make it unreadable.
 FIXED = (
     "learning_rate", "weight_decay", "warmup_steps", "hyperparameter_curves", "param_groups", "data_seed",
-    "max_seq_length", "tokenizer", "vocab_size", "tokenizer_name", "model_name_or_path", "architecture", *SIZES,
+    "max_seq_length", "tokenizer", "vocab_size", "tokenizer_name", "model_name_or_path", "architecture",
+    *OF_ARCHITECTURE,
     *(
         name
         for choice in ("optimizer", "optim", "scheduler", "lr_scheduler_type")

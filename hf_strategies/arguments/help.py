@@ -42,6 +42,12 @@ def help_text(description: str, settings: dict[str, Setting], *, recipes: Sequen
     return "\n\n".join(parts)
 
 
+def options_text(description: str, settings: Sequence[Setting]) -> str:
+    """Describe a command that reads no recipe, and its options."""
+    width = min(110, shutil.get_terminal_size((100, 24)).columns)
+    return "\n\n".join([description.strip(), "\n".join(["Options:", *_describe(settings, width)])])
+
+
 def _describe(listed: Iterable[Setting], width: int) -> Iterable[str]:
     for setting in listed:
         default = setting.default

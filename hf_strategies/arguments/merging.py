@@ -7,10 +7,11 @@ from hf_strategies.arguments.layers import SHIPPED, Layer, unknown_setting
 from hf_strategies.arguments.settings import Setting, convert
 from hf_strategies.schedulers import SCHEDULERS
 
-SIZES = (
+PROPORTIONS = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size",
-    "patch_size", "config_overrides",
 )  # fmt: skip
+SIZES = (*PROPORTIONS, "patch_size")
+OF_ARCHITECTURE = (*SIZES, "size", "parameters", "scale_to", "architecture_kwargs", "config_overrides")
 
 # Settings that mean something only beside the choice that they belong to.
 OWNED = {
@@ -18,7 +19,7 @@ OWNED = {
     "optim": ("optim_args", "optim_target_modules", "adam_beta1", "adam_beta2", "adam_epsilon"),
     "scheduler": ("scheduler_kwargs",),
     "lr_scheduler_type": ("lr_scheduler_kwargs",),
-    "architecture": SIZES,
+    "architecture": OF_ARCHITECTURE,
     "objective": ("objective_kwargs",),
     "model_name_or_path": ("model_revision", "config_overrides"),
     "tokenizer": ("vocab_size",),
@@ -29,10 +30,13 @@ OWNED = {
 }
 
 # Settings that go when their choice is replaced by a rival, and stay when it only takes another value.
-BESIDE = {"train_file": ("validation_file",), "optimizer": ("param_groups",)}
+BESIDE = {"train_file": ("validation_file", "validation_records"), "optimizer": ("param_groups",)}
+
+# Settings that stand for others, and take the places of those that lower layers gave one by one.
+IN_PLACE_OF = {"size": PROPORTIONS, "parameters": PROPORTIONS}
 
 # Mappings of which a higher layer's takes the place of a lower one's: their keys come from the data.
-WHOLE = ("label_words",)
+WHOLE = ("label_words", "mixture")
 
 # The same table read the other way: what each of those settings belongs to.
 BELONGS_TO = {
@@ -45,9 +49,14 @@ RIVALS = (
     ("optimizer", "optim"),
     ("scheduler", "lr_scheduler_type"),
     ("architecture", "model_name_or_path"),
+    ("size", "parameters"),
+    ("parameters", "hidden_size"),
+    ("parameters", "num_hidden_layers"),
     ("tokenizer", "tokenizer_name"),
     ("tokenizer", "model_name_or_path"),
     ("train_file", "dataset_name"),
+    ("mixture", "train_file"),
+    ("mixture", "dataset_name"),
     ("global_batch_size", "gradient_accumulation_steps"),
     ("max_steps", "num_train_epochs"),
     ("bf16", "fp16"),
@@ -55,6 +64,8 @@ RIVALS = (
     ("adaptive_clipping", "max_grad_norm"),
     ("clip_grad_value", "adaptive_clipping"),
     ("validation_file", "validation_share"),
+    ("validation_file", "validation_records"),
+    ("validation_records", "validation_share"),
 )
 
 
@@ -94,6 +105,7 @@ def merge(
                 problems.append(f"{values[first].where}: {first} and {second} cannot both be given; choose one")
         for name in chosen:
             because = f"{name} ({values[name].where})"
+            _drop(merged, IN_PLACE_OF.get(name, ()), because, notes)
             for rival in [a if b == name else b for a, b in RIVALS if name in (a, b)]:
                 if rival in merged and _is_choice(rival, merged[rival].value):
                     _drop(merged, (rival, *OWNED.get(rival, ()), *BESIDE.get(rival, ())), because, notes)

@@ -6,10 +6,11 @@ from hf_strategies.arguments.merging import Value
 from hf_strategies.arguments.schedule_checks import metric_problems, refused
 from hf_strategies.data.maskings import check_masking_settings
 from hf_strategies.models import ARCHITECTURES
+from hf_strategies.tasks import TASKS
 
 CAUSAL = "causal"  # the default
 METRICS = ("loss", "perplexity", "bits_per_byte")  # of an evaluation, as eval_loss and so on; lower is better
-ONLY_CAUSAL = ("streaming", "isolate_documents")
+ONLY_CAUSAL = ("streaming", "isolate_documents", "reverse_complement", "mixture")
 
 
 def objective_problems(values: dict[str, Value]) -> Iterator[str]:
@@ -20,6 +21,7 @@ def objective_problems(values: dict[str, Value]) -> Iterator[str]:
         yield from refused(settings, lambda: check_masking_settings(objective, settings.value))
     if architecture is not None and architecture.value in ARCHITECTURES:
         fits = ARCHITECTURES[architecture.value].facts["objectives"]
+        fits = [name for name in fits if name not in TASKS] or fits
         if objective not in fits:
             learners = [entry.name for entry in ARCHITECTURES if objective in entry.facts["objectives"]]
             yield (

@@ -43,6 +43,7 @@ from hf_strategies.arguments.tuning_topics import (
     takes,
 )
 from hf_strategies.errors import UserError
+from hf_strategies.schedulers.lengths import UNKNOWN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,9 +151,19 @@ def parse_arguments(
             problems.append(f"{named}: a cooldown stands on the settings of its trunk, not on a recipe")
         layers[0] = trunk
     merged, notes = merge([*layers, flags], settings, problems)
-    problems += [*find_problems(merged, job), *change_problems(merged, settings), *cooldown_problems(merged, trunk)]
+    shrinks = "scale_to" in merged and merged["scale_to"].value is not None
+    checked = merged
+    if shrinks and "max_steps" in merged:  # phases are too long for it until they shrink
+        checked = {**merged, "max_steps": Value(UNKNOWN, merged["max_steps"].where)}
+    problems += [*find_problems(checked, job), *change_problems(merged, settings), *cooldown_problems(merged, trunk)]
     if recipe_is_named or not recipe_is_open:
         problems += belonging_problems(merged)
+    if shrinks and not problems:
+        from hf_strategies.arguments.scaling import scale  # here, since it counts parameters by torch
+
+        merged, said = scale(merged, merge(layers, settings, [])[0])
+        notes += said
+        problems += find_problems(merged, job)
     if problems:
         raise UserError("\n".join(problems))
 

@@ -1,4 +1,4 @@
-"""Quantities with a unit: "256" sequences, "0.5M tokens"."""
+"""Quantities with a unit: "256" sequences, "0.5M tokens", "30M" parameters."""
 
 from dataclasses import dataclass
 
@@ -24,6 +24,18 @@ def parse_batch_size(text: str) -> BatchSize:
     if unit not in ("", "sequence", "token") or not 1 <= count < 1e15 or abs(count - round(count)) > 1e-6:
         raise UserError(f'expected sequences ("256") or tokens ("0.5M tokens"), got {text!r}')
     return BatchSize(round(count), "tokens" if unit == "token" else "sequences")
+
+
+def parse_parameters(text: str) -> int:
+    """Read "30M", "1.3B" or "125000000 parameters".
+
+    Raises:
+        UserError: It is none of these.
+    """
+    count, unit = read_quantity(text) or (0.0, "")
+    if unit not in ("", "parameter") or not 1 <= count < 1e15:
+        raise UserError(f'expected a number of parameters ("30M", "1.3B"), got {text!r}')
+    return round(count)
 
 
 def split_batch(

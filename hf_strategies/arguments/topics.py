@@ -22,6 +22,19 @@ class ModelArguments:
     """Model and tokenizer."""
 
     architecture: str | None = setting(None, "Train this architecture from scratch; sizes left out are its own.")
+    size: str | None = setting(
+        None, "Sizes of a published model, by its name (125m, base); those given one by one take their places."
+    )
+    parameters: str | None = setting(
+        None, 'Choose width and depth for so many ("30M"), embeddings included, in the usual proportions.'
+    )
+    scale_to: str | None = setting(
+        None,
+        'Shrink the recipe to about so many parameters ("5M"): model, batch, length and rate; it says by which rules.',
+    )
+    architecture_kwargs: dict[str, Any] | None = setting(
+        None, "What it has besides sizes, KEY=VALUE,... (`python -m hf_strategies show NAME` lists it)."
+    )
     hidden_size: int | None = setting(None, "Width of the residual stream.")
     num_hidden_layers: int | None = setting(None, "Number of blocks.")
     num_attention_heads: int | None = setting(None, "Query heads; must divide hidden_size.")
@@ -35,8 +48,8 @@ class ModelArguments:
     attn_implementation: str | None = setting(
         None, "sdpa (default where the model has it), eager, flash_attention_2, or a kernel from the Hub."
     )
-    tokenizer: Literal["bpe", "bytes", "chars"] | None = setting(
-        None, "Train this kind of tokenizer on the training text: byte-level BPE, bytes, or characters."
+    tokenizer: Literal["bpe", "bytes", "chars", "bases"] | None = setting(
+        None, "Train this kind of tokenizer on the training text: byte-level BPE, bytes, characters, or bases of DNA."
     )
     vocab_size: int | None = setting(
         None, "Size of the BPE tokenizer trained here; of the embedding, where bytes or chars need fewer."
@@ -50,15 +63,29 @@ class DataArguments:
 
     train_file: list[str] | None = setting(
         None,
-        "Files, globs or folders: txt, json, jsonl, csv, tsv, parquet (also .gz, .zst), or source, one document each.",
+        "Files, globs or folders: txt, json, jsonl, csv, tsv, parquet, fasta (also .gz, .zst), or source files, one "
+        "document each.",
     )
     validation_file: list[str] | None = setting(None, "The same for validation; without it, a share is held out.")
+    validation_records: list[str] | None = setting(
+        None, "Records of FASTA files that are held out whole (chr14,chrX), not a share of regions as long as a block."
+    )
+    reverse_complement: bool = setting(False, "Read blocks of DNA from either strand, drawn anew in each epoch.")
     dataset_name: str | None = setting(None, "A data set's Hub name, or its local folder.")
     dataset_config_name: str | None = setting(None, "Configuration of that data set.")
     text_column: str = setting("text", "Column (or JSON key) that holds the text.")
+    mixture: dict[str, Any] | None = setting(
+        None,
+        "Several sources, {NAME: {train_file or dataset_name: ..., weight: its share of the tokens}}; a weight that "
+        "changes is {0: 0.1, 0.8: 0.5}, by share of the run; needs max_steps.",
+    )
     streaming: bool = setting(False, "Read while training, for data that does not fit; needs max_steps.")
     validation_share: float = setting(
         0.05, "Share of documents held out where nothing else is for validation, by hash: adding data moves none."
+    )
+    drop_duplicates: bool = setting(False, "Leave out training documents that are copies of earlier ones.")
+    contamination_ngram: int | None = setting(
+        None, "Report how many runs of so many validation tokens (13) stand in the training text, by source."
     )
     max_train_samples: int | None = setting(None, "Train on this many blocks at most.")
     max_eval_samples: int | None = setting(None, "Evaluate on this many blocks at most.")

@@ -130,7 +130,9 @@ HELP: dict[str, dict[str, str]] = {
     PRETRAIN: {},
     FINETUNE: {
         **ROWS,
-        "architecture": "Train this architecture from scratch (vit, on images); sizes left out are its own.",
+        "architecture": "Train this architecture from scratch (vit on images, resnet3d on clips, lstm, gru or bert on "
+        "texts); sizes left out are its own.",
+        "tokenizer": "Train this kind of tokenizer on the rows, for an architecture from scratch (default: bpe).",
         "model_name_or_path": "Fine-tune this checkpoint: a Hub name or a folder.",
         "tokenizer_name": "Use this tokenizer, not the checkpoint's own: a Hub name or a folder.",
         "train_file": "Files or globs: json, jsonl, csv, tsv, parquet (also .gz, .zst), or lines of label and text; "
@@ -159,8 +161,9 @@ SCORED_TASK = "text-classification"  # alone
 
 # Of the topics that fine-tuning shares with pretraining, what it has no use for.
 PRETRAINING_ALONE = frozenset({
-    "tokenizer", "vocab_size", "objective", "objective_kwargs", "streaming", "isolate_documents",
-    "preprocessing_num_workers", "cooldown_from", "cooldown_steps", "cooldown_shape",
+    "objective", "objective_kwargs", "streaming", "isolate_documents", "validation_records", "reverse_complement",
+    "mixture", "drop_duplicates", "contamination_ngram", "preprocessing_num_workers",
+    "cooldown_from", "cooldown_steps", "cooldown_shape",
 })  # fmt: skip
 
 # Settings of fine-tuning that only some tasks have a use for.
@@ -169,6 +172,8 @@ TASKS_WITH = {
     "label_column": ("text-classification", "token-classification", "seq2seq", "image-classification"),
     "text_pair_column": ("text-classification",),
     "regression": ("text-classification",),
+    "tokenizer": ("text-classification", "token-classification"),
+    "vocab_size": ("text-classification", "token-classification"),
     "max_target_length": ("seq2seq",),
     "prompt_template": ("causal-lm",),
     "packing": ("causal-lm",),

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from hf_strategies.data.documents import BrokenRecords
+from hf_strategies.data.file_patterns import matching_files
 from hf_strategies.data.labelled import Row, Sides, split_sides
-from hf_strategies.data.sources import DataSource, matching_files
+from hf_strategies.data.sources import DataSource
 from hf_strategies.errors import UserError, did_you_mean, first_line
 
 CLIPS, LABELS = "clips", "labels"

@@ -10,11 +10,15 @@ ENOUGH_TO_JUDGE = 1_000  # records after which the share of broken ones means so
 
 
 class Document(NamedTuple):
-    """A text, and where it came from: `source` is a path or a data set's name, `row` counts from 1."""
+    """A text, and where it came from: `source` is a path or a data set's name, `row` counts from 1.
+
+    `held_out` says which side of the split it is on, where its source knows; None leaves it to its hash.
+    """
 
     text: str
     source: str
     row: int
+    held_out: bool | None = None
 
 
 @dataclass
@@ -35,6 +39,7 @@ class BrokenRecords:
     num_binary: int = 0
     binary_examples: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.max_share <= 1.0:
@@ -56,6 +61,11 @@ class BrokenRecords:
     def leave_out(self, what: str) -> None:
         """Remember what is no record and is not read, in words."""
         self.left_out.append(what)
+
+    def count(self, what: str, number: int) -> None:
+        """Count what is read, but not as it stands there; `what` says both in words."""
+        if number:
+            self.counts[what] = self.counts.get(what, 0) + number
 
     def broken(self, source: str, row: int, reason: str) -> None:
         """Count one broken record.
@@ -89,6 +99,7 @@ class BrokenRecords:
             *_listed(f"skipped {self.num_broken:,} broken of {records:,} records:", self.examples, self.num_broken),
             *_listed(f"left out {self.num_binary:,} binary files:", self.binary_examples, self.num_binary),
             *(f"left out {what}" for what in self.left_out),
+            *(f"{number:,} {what}" for what, number in self.counts.items()),
         ]
         return "\n".join(lines)
 

@@ -14,6 +14,8 @@ import re
 import numpy as np
 from tokenizers import Tokenizer
 
+from hf_strategies.data.bases import BASES, SPELLINGS
+
 # One word of source code or prose. As in GPT-4's pattern a letter run takes the space or sign before it and digits
 # come in threes; here punctuation also takes the line end and the indentation behind it, except for the one space that
 # belongs to the next word. 6% fewer tokens on Python source, the same number on prose.
@@ -57,11 +59,15 @@ class TextEncoder:
         self.tokenizer.encode_special_tokens = True
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
-        pattern = word_pattern(json.loads(tokenizer_json))
+        spec = json.loads(tokenizer_json)
+        pattern = word_pattern(spec)
         self.words = None if pattern is None else _WordTable(self.tokenizer, pattern, dtype)
+        self.bases = base_ids(spec, dtype)
 
     def encode(self, texts: list[str]) -> list[np.ndarray]:
         """Return the ids of each text; `[tokens]` each."""
+        if self.bases is not None:
+            return [self.bases[np.frombuffer(text.encode("ascii", "replace"), np.uint8)] for text in texts]
         encoded: dict[int, np.ndarray] = {}
         if self.words is not None:
             encoded = {i: self.words.encode(text) for i, text in enumerate(texts) if SETTLED.fullmatch(text)}
@@ -93,6 +99,23 @@ def word_pattern(spec: dict) -> str | None:
         return None
     pattern = steps[0]["pattern"].get("Regex")
     return pattern if pattern in WORD_PATTERNS else None
+
+
+def base_ids(spec: dict, dtype: type) -> np.ndarray | None:
+    """Return the id of every ASCII letter to a tokenizer of bases (see `train_tokenizer`), None for any other.
+
+    Args:
+        spec: A tokenizer's JSON.
+        dtype: Integer type of the ids.
+
+    Returns:
+        Ids by code point; what is no base is an N. `[128]`
+    """
+    model = spec["model"]
+    special = {token["content"] for token in spec["added_tokens"]}
+    if model["type"] != "BPE" or set(model["vocab"]) - special != set(BASES) or spec.get("pre_tokenizer"):
+        return None
+    return np.array([model["vocab"][SPELLINGS.get(chr(code), "N")] for code in range(128)], dtype=dtype)
 
 
 def settled_regex(pattern: str) -> re.Pattern[str]:

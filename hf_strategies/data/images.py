@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hf_strategies.data.documents import BrokenRecords
+from hf_strategies.data.file_patterns import matching_files
 from hf_strategies.data.image_folders import images_at, side_of
 from hf_strategies.data.labelled import (
     TRAIN,
@@ -23,7 +24,7 @@ from hf_strategies.data.labelled import (
 )
 from hf_strategies.data.pixels import decode
 from hf_strategies.data.records import Broken, check_column, format_suffix
-from hf_strategies.data.sources import DataSource, load_splits, matching_files
+from hf_strategies.data.sources import DataSource, load_splits
 from hf_strategies.errors import UserError, first_line
 
 _Read = tuple[str, str, int, Row | Broken]  # side in words, place, number, image

@@ -9,8 +9,9 @@ import numpy as np
 
 from hf_strategies.data.cache import digest
 from hf_strategies.data.documents import BrokenRecords
+from hf_strategies.data.file_patterns import matching_files
 from hf_strategies.data.records import Broken, check_column, columns_of, decoded_lines, is_table, naming, read_records
-from hf_strategies.data.sources import DataSource, load_splits, matching_files
+from hf_strategies.data.sources import DataSource, load_splits
 from hf_strategies.data.split import hold_out
 from hf_strategies.errors import UserError
 from hf_strategies.randomness import shuffled_indices

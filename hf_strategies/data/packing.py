@@ -121,9 +121,13 @@ class PackedBlocks(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         begin, ids = self._cut(index)
+        return self.pack(ids, self._starts_within(begin, begin + len(ids)) - begin)
+
+    def pack(self, ids: np.ndarray, document_starts: np.ndarray) -> dict[str, Tensor]:
+        """Turn tokens into an example as a block's own are (see `pack_block`)."""
         return pack_block(
             ids,
-            self._starts_within(begin, begin + len(ids)) - begin,
+            document_starts,
             self.block_size,
             pad_token_id=self.pad_token_id,
             bos_token_id=self.bos_token_id,

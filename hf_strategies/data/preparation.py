@@ -9,18 +9,23 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from hf_strategies.data.bases import complements
 from hf_strategies.data.cache import built_once, digest
 from hf_strategies.data.corpus import TRAIN, VALIDATION, Corpus
 from hf_strategies.data.documents import BrokenRecords
 from hf_strategies.data.framing import Framing
 from hf_strategies.data.masked_blocks import MaskedBlocks
 from hf_strategies.data.maskings import MaskingRequest
+from hf_strategies.data.mixed_blocks import JoinedBlocks, MixedBlocks
+from hf_strategies.data.overlap import shared_ngrams
 from hf_strategies.data.packing import PackedBlocks
+from hf_strategies.data.preparation_report import PreparationReport, SideCounts
 from hf_strategies.data.sources import TextSource
+from hf_strategies.data.strands import StrandedBlocks
 from hf_strategies.data.streaming import StreamingBlocks
-from hf_strategies.data.token_stream import TokenStream, id_type
+from hf_strategies.data.token_stream import TokenStream, id_type, lengths
 from hf_strategies.data.tokenization import write_streams
 from hf_strategies.data.tokenizers import TokenizerRequest, train_tokenizer
 from hf_strategies.errors import UserError
@@ -34,46 +39,6 @@ STREAMED_EVAL_BLOCKS = 256  # evaluated on, from a stream whose validation side 
 LONG_TOKEN = 8  # bytes; a guess on the high side of what a token holds on average
 
 
-class SideCounts(NamedTuple):
-    """One side of the split: its documents, their text in bytes of UTF-8, and its tokens."""
-
-    documents: int
-    bytes: int
-    tokens: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreparationReport:
-    """What the preparation found.
-
-    Args:
-        sides: Counts by side; a streamed training side is not counted.
-        broken: Lines about records that were skipped, or nothing.
-        from_cache: Nothing had to be tokenized.
-        seconds: How long the preparation took.
-    """
-
-    sides: dict[str, SideCounts]
-    broken: str
-    from_cache: bool
-    seconds: float
-
-    @property
-    def bytes_per_token(self) -> float:
-        counted = self.sides.values()
-        return sum(side.bytes for side in counted) / sum(side.tokens for side in counted)
-
-    def summary(self) -> str:
-        """A line per side, one for the whole, and what was skipped."""
-        lines = [
-            f"{name}: {side.documents:,} documents, {side.bytes:,} bytes, {side.tokens:,} tokens"
-            for name, side in self.sides.items()
-        ]
-        how = "read from the cache" if self.from_cache else "tokenized"
-        lines.append(f"{self.bytes_per_token:.2f} bytes per token; {how} in {self.seconds:.1f} s")
-        return "\n".join([*lines, self.broken] if self.broken else lines)
-
-
 @dataclass(frozen=True)
 class PreparedText:
     """Blocks for training and evaluation, the tokenizer that made them, and the report.
@@ -82,8 +47,8 @@ class PreparedText:
     """
 
     tokenizer: PreTrainedTokenizerBase
-    train: PackedBlocks | MaskedBlocks | StreamingBlocks
-    validation: PackedBlocks | MaskedBlocks
+    train: PackedBlocks | MaskedBlocks | StrandedBlocks | StreamingBlocks | MixedBlocks
+    validation: PackedBlocks | MaskedBlocks | JoinedBlocks
     report: PreparationReport
     identity: str | None = None
 
@@ -100,6 +65,9 @@ def prepare_text(
     max_train_blocks: int | None = None,
     max_eval_blocks: int | None = None,
     isolate_documents: bool = False,
+    strand_seed: int | None = None,
+    drop_duplicates: bool = False,
+    contamination_ngram: int | None = None,
     streaming: bool = False,
     num_workers: int | None = None,
     show_progress: bool = False,
@@ -120,6 +88,9 @@ def prepare_text(
         max_train_blocks: Train on so many blocks at most; a streaming run is bounded by its steps instead.
         max_eval_blocks: Evaluate on so many blocks at most; None takes all, or 256 when streaming.
         isolate_documents: Keep attention within documents.
+        strand_seed: Read training blocks of DNA from either strand, by chance; None reads them as they stand.
+        drop_duplicates: Leave out training documents that are copies of earlier ones.
+        contamination_ngram: Report how many runs of so many validation tokens the training text has too.
         streaming: Read and tokenize the training side while training; only the validation side lies in the cache.
         num_workers: Processes that tokenize; None takes all cores.
         show_progress: Show progress bars; true on one rank only.
@@ -127,23 +98,32 @@ def prepare_text(
     Raises:
         UserError: Nothing to read, not UTF-8, no such column, too many broken records, a side smaller than one block,
             a tokenizer without an end of text or without a tokenizer.json, a cache that cannot be written; a masking
-            that the tokenizer is not made for, or that is to go with a stream or with isolated documents.
+            that the tokenizer is not made for, or that is to go with a stream or with isolated documents; strands of
+            what is no DNA.
     """
     started = time.perf_counter()
     if masking is not None and (streaming or isolate_documents):
         option = "streaming" if streaming else "isolate_documents"
         raise UserError(f"{option} goes with objective causal alone, not with {masking.objective}")
+    if strand_seed is not None and (streaming or isolate_documents or masking is not None):
+        raise UserError("reverse_complement goes with objective causal, without streaming and isolate_documents")
     if streaming and max_train_blocks is not None:
         raise UserError("max_train_samples does not go with streaming: bound the run with max_steps")
-    corpus = Corpus(train, validation, validation_share=validation_share, streaming=streaming)
+    if streaming and contamination_ngram is not None:
+        raise UserError("contamination_ngram needs the whole training text, which streaming does not read")
+    corpus = Corpus(
+        train, validation, validation_share=validation_share, streaming=streaming, drop_duplicates=drop_duplicates
+    )
     identity = None if streaming else corpus.identity()
     if isinstance(tokenizer, TokenizerRequest):
-        tokenizer = _trained_tokenizer(corpus, identity, tokenizer, show_progress)
+        learned_from = corpus.sample_identity() if identity is None else identity
+        tokenizer = trained_tokenizer(corpus, learned_from, tokenizer, show_progress)
     maker = _BlockMaker(
         tokenizer, block_size, masking, isolate_documents, max_broken_share, num_workers, show_progress
     )
 
-    train_blocks: PackedBlocks | MaskedBlocks | StreamingBlocks
+    partners = None if strand_seed is None else complements(tokenizer)
+    train_blocks: PackedBlocks | MaskedBlocks | StrandedBlocks | StreamingBlocks
     if identity is None:
         max_eval_blocks = STREAMED_EVAL_BLOCKS if max_eval_blocks is None else max_eval_blocks
         max_bytes = max_eval_blocks * block_size * LONG_TOKEN
@@ -155,6 +135,8 @@ def prepare_text(
     else:
         written = maker.write(identity, corpus.read, sides=(TRAIN, VALIDATION), num_bytes=corpus.num_bytes())
         train_blocks = maker.pack(written.streams[TRAIN], "training", max_train_blocks)
+        if strand_seed is not None and partners is not None and isinstance(train_blocks, PackedBlocks):
+            train_blocks = StrandedBlocks(train_blocks, partners, strand_seed)
     validation_blocks = maker.pack(written.streams[VALIDATION], "validation", max_eval_blocks)
 
     report = PreparationReport(
@@ -165,9 +147,24 @@ def prepare_text(
         broken=written.broken.summary(),
         from_cache=written.from_cache,
         seconds=time.perf_counter() - started,
+        notes=[f"{side}, tokens per document: {lengths(stream)}" for side, stream in written.streams.items()],
     )
+    if contamination_ngram is not None:
+        shared, runs = shared_ngrams(
+            written.streams[TRAIN], written.streams[VALIDATION], contamination_ngram, maker.framing.eos_token_id
+        )
+        report.notes.append(
+            f"{shared:,} of {runs:,} runs of {contamination_ngram} validation tokens ({shared / max(runs, 1):.1%}) "
+            "stand in the training text"
+        )
     whole = None if identity is None else digest([identity, maker.tokenizer_json])
     return PreparedText(tokenizer, train_blocks, validation_blocks, report, whole)
+
+
+class LearnedFrom(Protocol):
+    """Where a tokenizer finds its texts."""
+
+    def training_texts(self, broken: BrokenRecords, max_bytes: int) -> Iterator[str]: ...
 
 
 class _WrittenStreams(NamedTuple):
@@ -192,7 +189,7 @@ class _BlockMaker:
         if not tokenizer.is_fast:
             raise UserError(
                 f"{type(tokenizer).__name__} has no tokenizer.json to encode with; "
-                "name a tokenizer that has one, or train one here (bpe, bytes or chars)"
+                "name a tokenizer that has one, or train one here (bpe, bytes, chars or bases)"
             )
         self.framing = Framing.of(tokenizer)
         self.tokenizer_json = tokenizer.backend_tokenizer.to_str()
@@ -270,10 +267,17 @@ class _BlockMaker:
         )
 
 
-def _trained_tokenizer(
-    corpus: Corpus, identity: str | None, request: TokenizerRequest, show_progress: bool
+def trained_tokenizer(
+    corpus: LearnedFrom, identity: str, request: TokenizerRequest, show_progress: bool
 ) -> PreTrainedTokenizerBase:
-    """Train the tokenizer, or find it in the cache; a stream is known by its name and its beginning."""
+    """Train the tokenizer, or find it in the cache.
+
+    Args:
+        corpus: Whose training side it learns from.
+        identity: Digest of the corpus; of a stream, of its name and its beginning.
+        request: What is to be trained.
+        show_progress: Show a progress bar while learning.
+    """
     # Broken records are judged where the text is tokenized, not here.
     sample = partial(corpus.training_texts, BrokenRecords(max_share=1.0), TOKENIZER_TRAINING_BYTES)
 
@@ -283,8 +287,7 @@ def _trained_tokenizer(
         )
         trained.save_pretrained(folder)
 
-    content = corpus.sample_identity() if identity is None else identity
-    key = [FORMAT_VERSION, content, request.kind, str(request.vocab_size), request.objective]
+    key = [FORMAT_VERSION, identity, request.kind, str(request.vocab_size), request.objective]
     folder, _ = built_once("tokenizers", digest(key), build)
 
     from transformers import PreTrainedTokenizerFast

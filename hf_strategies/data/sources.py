@@ -1,7 +1,5 @@
 """Where text comes from: files, data sets of the host library, or the embedded corpus; all of them yield documents."""
 
-import glob
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,10 +9,15 @@ from typing import Any, Protocol
 from hf_strategies.data.cache import digest, file_digest
 from hf_strategies.data.compression import COMPRESSIONS
 from hf_strategies.data.documents import BrokenRecords, Document
+from hf_strategies.data.fasta import Piece, is_fasta, read_fasta
+from hf_strategies.data.file_patterns import matching_files
 from hf_strategies.data.readers import is_one_document, read_file, text_of
 from hf_strategies.data.records import BinaryFileError, Broken, check_column, format_suffix
+from hf_strategies.data.regions import RegionSplit, split_regions
 from hf_strategies.data.standard_library import standard_library_documents, standard_library_files
-from hf_strategies.errors import UserError
+from hf_strategies.errors import UserError, did_you_mean
+
+WHOLE = RegionSplit()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +42,17 @@ class DataSource:
 
 @dataclass(frozen=True, kw_only=True)
 class TextSource(DataSource):
-    """Data whose text stands in `text_column`, or under that JSON key."""
+    """Data whose text stands in `text_column`, or under that JSON key.
+
+    Args:
+        text_column: The column.
+        region_bases: Length of the regions of DNA that are held out or not (see `RegionSplit`).
+        validation_records: Names of the records of FASTA files that are held out, in the place of a share of regions.
+    """
 
     text_column: str = "text"
+    region_bases: int = RegionSplit.region_bases
+    validation_records: tuple[str, ...] = ()
 
 
 class Documents(Protocol):
@@ -64,13 +75,19 @@ class Documents(Protocol):
 
 
 class FileDocuments:
-    """Documents in local files.
+    """Documents in local files; DNA comes last.
+
+    Args:
+        patterns: Files, globs or folders.
+        text_column: Column that holds the text.
+        split: How DNA is split.
 
     Raises:
-        UserError: A pattern matches nothing, or a file is missing, empty or unreadable (naming it).
+        UserError: A pattern matches nothing, or a file is missing, empty or unreadable (naming it); records are to be
+            held out of files that have none.
     """
 
-    def __init__(self, patterns: tuple[str, ...], text_column: str) -> None:
+    def __init__(self, patterns: tuple[str, ...], text_column: str, split: RegionSplit = WHOLE) -> None:
         self.name = " ".join(patterns)
         self.text_column = text_column
         self.named = {Path(pattern).expanduser() for pattern in patterns}
@@ -78,10 +95,14 @@ class FileDocuments:
         for path in (path for pattern in patterns for path in matching_files(pattern)):
             self.paths_by_place.setdefault(path.resolve(), path)
         self.paths = list(self.paths_by_place.values())
+        self.dna = [path for path in self.paths if is_fasta(path)]
+        self.split = split
+        if split.records and not self.dna:
+            raise UserError(f"validation_records are of FASTA files, got {self.name}")
 
     def identity(self) -> str:
         contents = [part for path in self.paths for part in (format_suffix(path), file_digest(path))]
-        return digest(["files", self.text_column, *contents])
+        return digest(["files", self.text_column, *contents, *([repr(self.split)] if self.dna else [])])
 
     def num_bytes(self) -> int | None:
         if any(path.suffix.lower() in (*COMPRESSIONS, ".parquet") for path in self.paths):
@@ -90,7 +111,10 @@ class FileDocuments:
 
     def read(self, broken: BrokenRecords) -> Iterator[Document]:
         for path in self.paths:
-            yield from self._read_file(path, broken)
+            if not is_fasta(path):
+                yield from self._read_file(path, broken)
+        if self.dna:
+            yield from self._read_dna(broken)
 
     def _read_file(self, path: Path, broken: BrokenRecords) -> Iterator[Document]:
         try:
@@ -103,6 +127,22 @@ class FileDocuments:
                 broken.binary(str(path))
             else:
                 broken.broken(str(path), 1, str(error).partition(": ")[2])
+
+    def _read_dna(self, broken: BrokenRecords) -> Iterator[Document]:
+        seen: dict[str, str] = {}
+
+        def pieces() -> Iterator[Piece]:
+            for path in self.dna:
+                for piece in read_fasta(path, broken):
+                    seen.setdefault(piece.record, str(path))
+                    yield piece
+
+        for stretch, held_out in split_regions(pieces(), self.split, broken):
+            yield Document(stretch.bases, seen[stretch.record], stretch.row, held_out)
+        for name in self.split.records:
+            if name not in seen:
+                known = ", ".join([*seen][:10]) + (", ..." if len(seen) > 10 else "")
+                raise UserError(f"{self.name}: no record {name!r}{did_you_mean(name, seen)} (records: {known})")
 
 
 class StandardLibraryDocuments:
@@ -118,7 +158,7 @@ class StandardLibraryDocuments:
 
     def read(self, broken: BrokenRecords) -> Iterator[Document]:
         for document in standard_library_documents():
-            yield from _document(*document, broken)
+            yield from _document(document.text, document.source, document.row, broken)
 
 
 class DatasetDocuments:
@@ -157,12 +197,15 @@ class DatasetDocuments:
             raise UserError(f"data set {self.name!r} cannot be read after row {row:,}: {_reason(error)}") from error
 
 
-def find_documents(source: TextSource, *, streaming: bool = False) -> tuple[Documents, Documents | None]:
+def find_documents(
+    source: TextSource, *, streaming: bool = False, held_out_share: float = 0.0
+) -> tuple[Documents, Documents | None]:
     """Find what a source names.
 
     Args:
         source: What the user named.
         streaming: Read a data set while it is used instead of downloading it first; local files never need that.
+        held_out_share: Share of the regions of DNA that are held out for validation.
 
     Returns:
         The documents, and those of the split "validation" where the source is a data set that has one.
@@ -178,7 +221,10 @@ def find_documents(source: TextSource, *, streaming: bool = False) -> tuple[Docu
         validation = None if held_out is None else DatasetDocuments(held_out, source)
         return DatasetDocuments(splits["train"], source), validation
     if source.files:
-        return FileDocuments(source.files, source.text_column), None
+        split = RegionSplit(region_bases=source.region_bases, share=held_out_share, records=source.validation_records)
+        return FileDocuments(source.files, source.text_column, split), None
+    if source.validation_records:
+        raise UserError("validation_records are of FASTA files: name them in train_file")
     return StandardLibraryDocuments(), None
 
 
@@ -203,56 +249,6 @@ def load_splits(source: DataSource, *, streaming: bool = False) -> dict[str, Any
 
 def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
-
-
-def matching_files(pattern: str) -> list[Path]:
-    """List the files that a path, folder or glob names, sorted.
-
-    Raises:
-        UserError: There are none, or one cannot be read.
-    """
-    path = Path(pattern).expanduser()
-    try:
-        files = _files_at(path)
-        for found in files:
-            found.open("rb").close()
-    except OSError as error:
-        raise UserError(f"{error.filename or pattern}: cannot be read: {error.strerror}") from error
-    if not files:
-        raise UserError(f"{pattern}: no files" if path.is_dir() else f"{pattern}: no such file, and no files match it")
-    return files
-
-
-def _files_at(path: Path) -> list[Path]:
-    """List the files that a path or glob names, sorted; empty ones are left out unless named themselves."""
-    if path.is_file():
-        if not path.stat().st_size:
-            raise UserError(f"{path}: the file is empty")
-        return [path]
-    if path.is_dir():
-        matches = _files_under(path)
-    elif path.exists():
-        raise UserError(f"{path}: not a regular file; it must be read more than once")
-    else:
-        matches = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207 - the pattern may be absolute
-    return sorted(found for found in matches if found.is_file() and found.stat().st_size)
-
-
-def _files_under(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder and in those below it, also behind links, hidden ones left out."""
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    visited = set()
-    for place, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
-        stat = Path(place).stat()
-        if (stat.st_dev, stat.st_ino) in visited:  # a link that leads back
-            folders.clear()
-            continue
-        visited.add((stat.st_dev, stat.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(place, name) for name in names if not name.startswith("."))
 
 
 def _document(text: str | Broken, source: str, row: int, broken: BrokenRecords) -> Iterator[Document]:

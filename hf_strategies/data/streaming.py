@@ -18,6 +18,7 @@ from hf_strategies.data.packing import check_block_size, pack_block
 from hf_strategies.errors import UserError
 
 DOCUMENTS_PER_BATCH = 64
+CHARACTERS_PER_BATCH = 1 << 22  # or fewer documents, where they are long
 REMEMBERED_BATCHES = 256  # positions that `state_dict` can go back to
 
 
@@ -121,7 +122,7 @@ class StreamingBlocks(IterableDataset):
                     "starts": starts.tolist(),
                 }
             )
-            batch = list(islice(texts, DOCUMENTS_PER_BATCH))
+            batch = _next_batch(texts)
             documents += len(batch)
             tokens, starts = self._append(tokens, starts, encoder.encode(batch))
             begin = 0
@@ -153,3 +154,14 @@ class StreamingBlocks(IterableDataset):
             bos_token_id=self.framing.bos_token_id,
             isolate_documents=self.isolate_documents,
         )
+
+
+def _next_batch(texts: Iterator[str]) -> list[str]:
+    batch: list[str] = []
+    size = 0
+    for text in islice(texts, DOCUMENTS_PER_BATCH):
+        batch.append(text)
+        size += len(text)
+        if size >= CHARACTERS_PER_BATCH:
+            break
+    return batch

@@ -72,6 +72,12 @@ class TokenStream:
         return float(self.document_bytes[:last].sum() + share * self.document_bytes[last])
 
 
+def lengths(stream: TokenStream) -> str:
+    """Count a stream's documents by their tokens without marks, in powers of two: "1 to 2: 7, 2 to 4: 1"."""
+    powers, counts = np.unique(np.log2(np.maximum(stream.document_tokens, 1)).astype(int), return_counts=True)
+    return ", ".join(f"{2**power:,} to {2 ** (power + 1):,}: {count:,}" for power, count in zip(powers, counts))
+
+
 class TokenStreamWriter:
     """Writes encoded documents behind each other into a folder.
 

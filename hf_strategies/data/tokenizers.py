@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hf_strategies.data.bases import AMBIGUOUS, BASES, EXPECTED, SPELLINGS
 from hf_strategies.data.encoding import CODE_AND_PROSE
 from hf_strategies.data.special_tokens import SENTINEL
 from hf_strategies.errors import UserError, did_you_mean
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 NUM_BYTES = 256
-KINDS = ("bpe", "bytes", "chars")
+NO_BASES = dict.fromkeys(map(ord, SPELLINGS))  # what `translate` takes away
+KINDS = ("bpe", "bytes", "chars", "bases")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,9 @@ class SpecialTokens:
 # A decoder's end is also its padding: padding is masked from the loss and never attended to, so a token of its own
 # would be a row of the embedding that is never trained.
 SPECIAL_TOKENS = {
-    "causal": SpecialTokens(roles={"eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}),
+    "causal": SpecialTokens(
+        roles={"eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}, template=("$A", "$A <|endoftext|> $B")
+    ),
     "masked": SpecialTokens(
         roles={"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"},
         template=("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1"),
@@ -81,22 +85,24 @@ def train_tokenizer(
     """Train a tokenizer on `texts`; the same texts give the same tokenizer.
 
     Args:
-        kind: `bpe` (byte-level byte-pair encoding), `bytes` (one token per byte of UTF-8; nothing is learned) or
-            `chars` (one token per character that occurs, and bytes for those that do not).
+        kind: `bpe` (byte-level byte-pair encoding), `bytes` (one token per byte of UTF-8; nothing is learned), `chars`
+            (one token per character that occurs, and bytes for those that do not) or `bases` (A, C, G, T and N of DNA;
+            lowercase is read as capitals, other codes as N).
         texts: What to learn from; read once.
         vocab_size: Number of tokens, special ones included; `bpe` needs it, `bytes` has 256 beside the special ones,
-            and `chars` keeps the most frequent characters that fit (None: all of them).
+            and `chars` keeps the most frequent characters that fit (None: all of them). `bases` has no choice.
         objective: What the model will learn, which decides on the special tokens.
         show_progress: Show a progress bar while learning.
 
     Raises:
-        UserError: `kind` is unknown, or `vocab_size` cannot hold the special tokens and the 256 bytes.
+        UserError: `kind` is unknown, `vocab_size` cannot hold the special tokens and the 256 bytes, or `bases` are to
+            be read from a text that is no DNA.
     """
     if kind not in KINDS:
         raise UserError(f"unknown tokenizer {kind!r}{did_you_mean(kind, KINDS)} (known: {', '.join(KINDS)})")
     special = SPECIAL_TOKENS[objective]
     num_special = len(special.first) + len(special.last)
-    if vocab_size is not None and vocab_size < NUM_BYTES + num_special:
+    if kind != "bases" and vocab_size is not None and vocab_size < NUM_BYTES + num_special:
         raise UserError(
             f"vocab_size must be at least {NUM_BYTES + num_special} (256 bytes and {num_special} special tokens), "
             f"got {vocab_size}"
@@ -104,6 +110,9 @@ def train_tokenizer(
     room = None if vocab_size is None else vocab_size - num_special
     if kind == "bpe":
         tokenizer = _train_bpe(texts, special, room, show_progress)
+    elif kind == "bases":
+        _check_bases(texts)
+        tokenizer = _base_tokenizer(special.first)
     else:
         tokenizer = _byte_tokenizer(special.first, _most_frequent(texts, room) if kind == "chars" else [])
     tokenizer.add_special_tokens(special.last)
@@ -161,5 +170,24 @@ def _byte_tokenizer(special: list[str], chars: list[str]) -> Tokenizer:
     vocabulary = {token: number for number, token in enumerate(tokens)}
     tokenizer = Tokenizer(models.BPE(vocabulary, [], byte_fallback=True))
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.add_special_tokens(special)
+    return tokenizer
+
+
+def _check_bases(texts: Iterable[str]) -> None:
+    for text in texts:
+        if strange := text.translate(NO_BASES):
+            raise UserError(f"tokenizer bases reads {EXPECTED}; got {strange[0]!r} in {text[:40]!r}")
+
+
+def _base_tokenizer(special: list[str]) -> Tokenizer:
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers
+
+    vocabulary = {token: number for number, token in enumerate([*special, *BASES])}
+    tokenizer = Tokenizer(models.BPE(vocabulary, [], unk_token="N"))
+    capitals = [normalizers.Replace(letter.lower(), letter) for letter in BASES]
+    others = normalizers.Replace(Regex(f"[{AMBIGUOUS}{AMBIGUOUS.lower()}]"), "N")
+    tokenizer.normalizer = normalizers.Sequence([*capitals, others])
+    tokenizer.decoder = decoders.Fuse()
     tokenizer.add_special_tokens(special)
     return tokenizer

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,20 +16,32 @@ from hf_strategies.distributed.pipeline.loading import load_own_stage
 from hf_strategies.distributed.pipeline.place import Place
 from hf_strategies.distributed.tensor_parallel import check_splittable, loaded_parts
 from hf_strategies.errors import UserError, did_you_mean, first_line
+from hf_strategies.models import rwkv, state_spaces
 from hf_strategies.models.heads import HEADS, check_head
+from hf_strategies.models.mixing import check_attention
+from hf_strategies.models.option_checks import resolve_options
+from hf_strategies.models.plain_scans import use_plain_scans
 from hf_strategies.models.shelf import ARCHITECTURES
 from hf_strategies.models.zero3_weights import create_partitioned
 
+# What the host leaves undone where it draws fresh weights, by model type.
+INITIALIZE = {
+    "mamba": state_spaces.initialize,
+    "mamba2": state_spaces.initialize,
+    "rwkv": rwkv.initialize,
+}
 INSTALL = {
     "flash_attention_2": "pip install flash-attn (needs an NVIDIA GPU)",
     "flash_attention_3": "build flash-attn 3 from its repository (needs a Hopper GPU)",
 }
+INSTALL_FROM_HUB = "pip install 'hf_strategies[kernels]' (Linux with a GPU), which fetches it from the Hub"
 
 
 def create_config(
     architecture: str,
     *,
     sizes: Mapping[str, int],
+    options: Mapping[str, Any] | None = None,
     tokens: Mapping[str, int | None] | None = None,
     overrides: Mapping[str, Any] | None = None,
     **inputs: int,
@@ -38,15 +51,17 @@ def create_config(
     Args:
         architecture: A name on the shelf.
         sizes: Every size that the architecture has, as `resolve_sizes` gives them.
+        options: What it is to have besides sizes; those left out are its own.
         tokens: `bos_token_id`, `eos_token_id`, `pad_token_id` of the tokenizer.
         overrides: Other fields of the config.
         inputs: What it reads: `vocab_size` (rows of the embedding) and `max_seq_length` (positions) of text;
             `image_size` (pixels) and `num_channels` of images.
 
     Raises:
-        UserError: An override that the config does not have, or of another type; patches that do not fill an image.
+        UserError: An option that the architecture does not have, an override that the config does not have, or one
+            of another type; patches that do not fill an image.
     """
-    config = ARCHITECTURES[architecture].build(**inputs, **sizes)
+    config = ARCHITECTURES[architecture].build(**inputs, **sizes, **resolve_options(architecture, options or {}))
     for name, value in (tokens or {}).items():
         setattr(config, name, value)
     if config.is_encoder_decoder:
@@ -90,19 +105,35 @@ def create_model(
     Raises:
         UserError: The config describes no model, or the attention implementation is not to be had here.
     """
+    check_attention(config, attn_implementation)
     build = partial(HEADS[head].from_config, config, attn_implementation=attn_implementation, dtype=torch.float32)
     is_sketch = torch.get_default_device().type == "meta"
     if loaded_parts() > 1 and not is_sketch:
         raise UserError("tensor parallelism splits a checkpoint as it is loaded: name one with model_name_or_path")
     try:
         if not is_deepspeed_zero3_enabled():
-            return build()
-        if not is_sketch:
-            return create_partitioned(build)
-        with set_zero3_state():
-            return build()
+            model = build()
+        elif not is_sketch:
+            model = create_partitioned(build)
+        else:
+            with set_zero3_state():
+                model = build()
     except Exception as error:  # from a wrong activation to an attention that is not installed
         raise _cannot_build("the model", attn_implementation, error) from error
+    if config.model_type in INITIALIZE:
+        INITIALIZE[config.model_type](model)
+    use_plain_scans(model)
+    return model
+
+
+def count_parameters(config: PretrainedConfig, head: str) -> int:
+    """Count the parameters of a model without making them.
+
+    Raises:
+        UserError: The config describes no model.
+    """
+    with torch.device("meta"):
+        return create_model(deepcopy(config), head=head).num_parameters()
 
 
 def load_config(
@@ -224,6 +255,7 @@ def _load(
     place: Place | None = None,
     **options: Any,
 ) -> tuple[PreTrainedModel, list[str]]:
+    check_attention(config, attn_implementation)
     options |= {"dtype": torch.float32, "attn_implementation": attn_implementation}
     source = {"revision": revision or "main"}
     if (parts := loaded_parts()) > 1:
@@ -242,6 +274,7 @@ def _load(
         raise
     except Exception as error:
         raise _cannot_build(f"model_name_or_path {name_or_path!r}", attn_implementation, error) from error
+    use_plain_scans(model)
     return model, sorted([*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])])
 
 
@@ -254,7 +287,8 @@ def _class_of(config: PretrainedConfig, head: str) -> type[PreTrainedModel]:
 def _cannot_build(what: str, attn_implementation: str | None, error: Exception) -> UserError:
     if attn_implementation is None:
         return UserError(f"{what} cannot be built: {first_line(error)}")
-    cure = f"; {INSTALL[attn_implementation]}" if attn_implementation in INSTALL else ""
+    cure = INSTALL_FROM_HUB if "/" in attn_implementation else INSTALL.get(attn_implementation)
     return UserError(
-        f"{what} cannot be built with attn_implementation {attn_implementation}: {first_line(error)}{cure}"
+        f"{what} cannot be built with attn_implementation {attn_implementation}: {first_line(error)}"
+        + (f"; {cure}" if cure else "")
     )

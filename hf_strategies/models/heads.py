@@ -16,6 +16,10 @@ from transformers import (
 )
 
 from hf_strategies.errors import UserError
+from hf_strategies.models import hyena as _hyena  # noqa: F401 - makes it known to the host's Auto classes
+from hf_strategies.models import recurrent as _recurrent  # noqa: F401 - likewise
+from hf_strategies.models import resnet3d as _resnet3d  # noqa: F401 - likewise
+from hf_strategies.models import transformer as _transformer  # noqa: F401 - likewise
 
 HEADS = {
     "causal": AutoModelForCausalLM,

@@ -1,8 +1,10 @@
 """How large a model is: which sizes an architecture has, what those left out are, and whether they fit together."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from hf_strategies.errors import UserError
+from hf_strategies.errors import UserError, did_you_mean
+from hf_strategies.models.option_checks import resolve_options
 from hf_strategies.models.shelf import ARCHITECTURES
 
 HEAD_SIZE = 64  # of every published decoder family up to about 1 B parameters
@@ -10,39 +12,73 @@ DEFAULT_WIDTH, DEFAULT_DEPTH = 256, 6
 MULTIPLE = 32  # feed-forward widths are rounded up to it: matrix kernels like whole tiles
 
 
-def resolve_sizes(architecture: str, given: Mapping[str, int | None]) -> tuple[dict[str, int], list[str]]:
+def resolve_sizes(
+    architecture: str,
+    given: Mapping[str, int | None],
+    *,
+    size: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, int], list[str]]:
     """Complete the sizes of an architecture.
 
     Args:
         architecture: A name on the shelf.
         given: The sizes that somebody asked for; None for the others.
+        size: Name of a published model, whose sizes take the places of those that nobody gave.
+        options: What else was asked for: a feed-forward layer without a gate is wider.
 
     Returns:
         Every size that the architecture has, and the names of the given ones that it does not have. A patch's side is
         left out where nobody gave it: it follows from the image's, which its builder knows.
 
     Raises:
-        UserError: Sizes that are not positive, or do not divide.
+        UserError: Sizes that are not positive, or do not divide, or none was published by that name.
     """
     entry = ARCHITECTURES[architecture]
-    wanted = {name: value for name, value in given.items() if value is not None}
-    unused = [name for name in wanted if name not in entry.facts["sizes"]]
+    asked = {name: value for name, value in given.items() if value is not None}
+    unused = [name for name in asked if name not in entry.facts["sizes"]]
+    wanted = {**({} if size is None else published_sizes(architecture, size)), **asked}
     for name, value in wanted.items():
         if value < 1:
             raise UserError(f"{name} must be at least 1, got {value}")
-    width = wanted.get("hidden_size", DEFAULT_WIDTH)
+    usual = {"hidden_size": DEFAULT_WIDTH, "num_hidden_layers": DEFAULT_DEPTH, **entry.facts.get("usual_sizes", {})}
+    width = wanted.get("hidden_size", usual["hidden_size"])
     heads = wanted.get("num_attention_heads", max(1, width // HEAD_SIZE))
+    ratio = entry.facts.get("feed_forward_ratio", 1.0)
+    if isinstance(ratio, Mapping):
+        ratio = ratio[resolve_options(architecture, options or {})["activation"]]
     derived = {
-        "hidden_size": width,
-        "num_hidden_layers": DEFAULT_DEPTH,
+        **usual,
         "num_attention_heads": heads,
         "num_key_value_heads": heads,
-        "intermediate_size": -(-int(width * entry.facts["feed_forward_ratio"]) // MULTIPLE) * MULTIPLE,
+        "intermediate_size": -(-int(width * ratio) // MULTIPLE) * MULTIPLE,
     }
     known = {**derived, **wanted}
     sizes = {name: known[name] for name in entry.facts["sizes"] if name in known}
-    check_sizes(sizes, rotary=entry.facts["rotary"])
+    depths = entry.facts.get("depths", ())
+    if depths and sizes["num_hidden_layers"] not in depths:
+        listed = ", ".join(map(str, depths))
+        raise UserError(
+            f"num_hidden_layers of {architecture} must be one of {listed}, got {sizes['num_hidden_layers']}"
+        )
+    if "num_attention_heads" in sizes:
+        check_sizes(sizes, rotary=entry.facts["rotary"])
     return sizes, unused
+
+
+def published_sizes(architecture: str, size: str) -> Mapping[str, int]:
+    """Return the sizes of a published model.
+
+    Raises:
+        UserError: None was published by that name; says which were.
+    """
+    published = ARCHITECTURES[architecture].facts.get("published", {})
+    if size not in published:
+        listed = ", ".join(published) or "none"
+        raise UserError(
+            f"architecture {architecture!r} has no size {size!r}{did_you_mean(size, published)} (known: {listed})"
+        )
+    return published[size]
 
 
 def check_sizes(sizes: Mapping[str, int], *, rotary: bool) -> None:

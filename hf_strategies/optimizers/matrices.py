@@ -1,7 +1,8 @@
 """Which parameters of a model are linear maps between hidden activations, and which matrices each is made of.
 
-Libraries store several maps in one parameter: query, key and value, both halves of a gated feed-forward, all experts
-of a mixture. What a matrix optimizer does to a matrix means something for each of them alone.
+Libraries store several maps in one parameter: query, key and value, both halves of a gated feed-forward, the gates of
+a recurrence, all experts of a mixture. What a matrix optimizer does to a matrix means something for each of them
+alone.
 """
 
 import math
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from hf_strategies.distributed.zero import full_shape
+from hf_strategies.module_tree.dynamics import filter_parameters
 from hf_strategies.module_tree.embeddings import embedding_parameters
 
 FUSED_ATTENTION = {"qkv", "qkv_proj", "qkv_linear", "Wqkv", "c_attn", "in_proj_weight"}  # query, key, value in a row
@@ -42,8 +44,8 @@ def matrix_layouts(model: nn.Module) -> dict[nn.Parameter, Layout]:
     """Find the trainable parameters that are hidden linear maps, in the order of the module tree.
 
     Not among them: embeddings and output heads (one row per token or label), what reads raw pixels or samples,
-    depthwise and grouped convolutions, vectors, and whatever else is no linear map (tables of positions, Mamba's
-    `A_log`).
+    depthwise and grouped convolutions, networks that compute filters from positions, vectors, and whatever else is no
+    linear map (tables of positions, Mamba's `A_log`).
 
     Among them: the router of a mixture, as in Moonlight's Muon (https://arxiv.org/abs/2502.16982), although it has one
     row per expert. Maps that a model fuses in a way of its own stay whole: `in_proj` of Mamba and LFM2, `in_proj_qkvz`
@@ -52,11 +54,11 @@ def matrix_layouts(model: nn.Module) -> dict[nn.Parameter, Layout]:
     Args:
         model: The whole model, wrapped or not.
     """
-    embeddings = embedding_parameters(model)
+    others = embedding_parameters(model) | filter_parameters(model)
     layouts: dict[nn.Parameter, Layout] = {}
     for place in _walk(_Place(model)):
         for name, param in place.module.named_parameters(recurse=False):
-            if param.requires_grad and param not in embeddings and not place.is_label_head():
+            if param.requires_grad and param not in others and not place.is_label_head():
                 layout = _layout(place, name, list(full_shape(param)))
                 if layout is not None and min(layout["shape"][1:]) > 1:
                     layouts[param] = layout
@@ -124,6 +126,8 @@ def _layout(place: _Place, param_name: str, shape: list[int]) -> Layout | None:
         if param_name != "weight" or module.groups > 1 or module.in_channels <= MAX_RAW_CHANNELS:
             return None
         return whole_matrix([shape[0], math.prod(shape[1:])])
+    if isinstance(module, nn.RNNBase):
+        return _gates(module, shape) if len(shape) == 2 else None
     if len(shape) == 3 and getattr(module, "num_experts", None) == shape[0]:
         return _experts(module, name, shape)
     if len(shape) != 2 or param_name not in ("weight", "in_proj_weight"):
@@ -137,6 +141,14 @@ def _layout(place: _Place, param_name: str, shape: list[int]) -> Layout | None:
 def _halved(layout: Layout) -> Layout:
     (outputs,) = layout["parts"]
     return {**layout, "parts": [outputs // 2] * 2}
+
+
+def _gates(module: nn.RNNBase, shape: list[int]) -> Layout:
+    """Cut the gates of a recurrence apart, which torch stores one below the other."""
+    layout = whole_matrix(shape)
+    if shape[0] % module.hidden_size:  # a projection of what is put out
+        return layout
+    return {**layout, "parts": [module.hidden_size] * (shape[0] // module.hidden_size)}
 
 
 def _experts(module: nn.Module, name: str, shape: list[int]) -> Layout:

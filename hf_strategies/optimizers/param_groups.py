@@ -7,6 +7,7 @@ from torch import nn
 
 from hf_strategies.distributed.zero import full_shape
 from hf_strategies.errors import UserError
+from hf_strategies.module_tree.dynamics import dynamic_parameters
 from hf_strategies.module_tree.embeddings import embedding_parameters, input_embeddings
 from hf_strategies.module_tree.layer_depth import layer_depths
 from hf_strategies.module_tree.names import named_parameters
@@ -23,9 +24,10 @@ def create_param_groups(
 ) -> list[dict[str, Any]]:
     """Put each trainable parameter into the group of those that are trained alike; tied weights count once.
 
-    Vectors and scalars (norms, biases) are not decayed. Layer-wise decay as in BEiT (https://arxiv.org/abs/2106.08254):
-    the output is trained at the full rate, a block at a share of the rate above it, embeddings at the lowest.
-    LoRA+: https://arxiv.org/abs/2402.12354. Gradual unfreezing, from the top: ULMFiT, https://arxiv.org/abs/1801.06146,
+    Vectors and scalars (norms, biases) are not decayed, nor is what says how a layer remembers (Mamba's `A_log`,
+    RWKV's mixes, Hyena's filters). Layer-wise decay as in BEiT (https://arxiv.org/abs/2106.08254): the output is
+    trained at the full rate, a block at a share of the rate above it, embeddings at the lowest. LoRA+:
+    https://arxiv.org/abs/2402.12354. Gradual unfreezing, from the top: ULMFiT, https://arxiv.org/abs/1801.06146,
     section 3.3.
 
     Args:
@@ -92,7 +94,7 @@ class _Roles:
         self.trainable = {name: param for name, param in params.items() if param.requires_grad}
         self.rules = match_rules(spec.rules, params)
         self.layouts = matrix_layouts(model) if has_matrix_half else {}
-        self.embeddings = input_embeddings(model)
+        self.embeddings, self.dynamics = input_embeddings(model), dynamic_parameters(model)
         self.heads = embedding_parameters(model) - self.embeddings
         self.depths: dict[nn.Parameter, int] = {}
         self.output = 0
@@ -132,7 +134,8 @@ class _Roles:
         rule, param = self._rule(name), self.trainable[name]
         if rule.weight_decay is not None:
             return rule.weight_decay
-        spared = self._is_vector(param) or (param in self.embeddings and not self.spec.decay_embeddings)
+        spared = self._is_vector(param) or param in self.dynamics
+        spared = spared or (param in self.embeddings and not self.spec.decay_embeddings)
         return 0.0 if spared else base
 
     def start(self, name: str) -> dict[str, Any]:
@@ -165,6 +168,8 @@ class _Roles:
             return "matrices"
         if self._is_vector(param):
             return "vectors"
+        if param in self.dynamics:
+            return "dynamics"
         return "embeddings" if param in self.embeddings else "head" if param in self.heads else "weights"
 
     def _rule(self, name: str) -> GroupRule:

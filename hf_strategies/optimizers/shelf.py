@@ -2,9 +2,10 @@
 
 A builder takes parameter groups, `lr` and the hyperparameters that its entry lists. The facts: `hyperparameters` are
 what a user may set besides `lr` and `weight_decay` (None: its class says); `state_bytes` is what is kept for a
-parameter (`state_memory`); `elementwise` optimizers run on any shard of a parameter; those with `matrix_half` get the
-hidden matrices in groups of their own; `averages` marks those that want a constant schedule, since they average their
-weights instead, and need `ScheduleFreeCallback`; `package` and `extra` are what must be installed.
+parameter (`state_memory`); `elementwise` optimizers run on any shard of a parameter, those that take `dtensors` on
+FSDP2's; those with `matrix_half` get the hidden matrices in groups of their own; `averages` marks those that want a
+constant schedule, since they average their weights instead, and need `ScheduleFreeCallback`; `package` and `extra` are
+what must be installed.
 """
 
 from hf_strategies.optimizers import state_memory
@@ -20,6 +21,7 @@ OPTIMIZERS.add(
     hyperparameters=("betas", "eps", "decay"),
     state_bytes=state_memory.two_buffers,
     elementwise=True,
+    dtensors=True,
     matrix_half=False,
 )
 OPTIMIZERS.add(
@@ -30,6 +32,7 @@ OPTIMIZERS.add(
     hyperparameters=("betas", "eps"),
     state_bytes=state_memory.two_buffers,
     elementwise=False,
+    dtensors=True,
     matrix_half=False,
 )
 OPTIMIZERS.add(
@@ -40,6 +43,7 @@ OPTIMIZERS.add(
     hyperparameters=("betas",),
     state_bytes=state_memory.one_buffer,
     elementwise=True,
+    dtensors=True,
     matrix_half=False,
 )
 OPTIMIZERS.add(
@@ -50,6 +54,7 @@ OPTIMIZERS.add(
     hyperparameters=("momentum", "scaling", "adamw_lr", "adamw_betas"),
     state_bytes=state_memory.one_buffer_for_matrices,
     elementwise=False,
+    dtensors=True,
     matrix_half=True,
 )
 OPTIMIZERS.add(
@@ -60,6 +65,7 @@ OPTIMIZERS.add(
     hyperparameters=("momentum", "nesterov"),
     state_bytes=state_memory.one_buffer,
     elementwise=True,
+    dtensors=True,
     matrix_half=False,
 )
 OPTIMIZERS.add(
@@ -70,6 +76,7 @@ OPTIMIZERS.add(
     hyperparameters=("beta2_decay", "clip_threshold"),
     state_bytes=state_memory.row_and_column,
     elementwise=False,
+    dtensors=False,
     matrix_half=False,
 )
 OPTIMIZERS.add(
@@ -80,6 +87,7 @@ OPTIMIZERS.add(
     hyperparameters=("betas", "eps"),
     state_bytes=state_memory.two_buffers,
     elementwise=True,  # its average reaches the weights that ZeRO keeps elsewhere by `ZeroModes`
+    dtensors=True,
     matrix_half=False,
     averages=True,
     package="schedulefree",
@@ -93,6 +101,7 @@ OPTIMIZERS.add(
     hyperparameters=("betas", "eps", "precondition_frequency"),
     state_bytes=state_memory.preconditioned_buffers,
     elementwise=False,
+    dtensors=False,
     matrix_half=False,
     package="pytorch_optimizer",
     extra="optimizers",
@@ -105,6 +114,7 @@ OPTIMIZERS.add(
     hyperparameters=("betas", "eps", "slow_beta", "slow_weight", "slow_rise_steps"),
     state_bytes=state_memory.three_buffers,
     elementwise=True,
+    dtensors=True,
     matrix_half=False,
     package="pytorch_optimizer",
     extra="optimizers",
@@ -117,6 +127,7 @@ OPTIMIZERS.add(
     hyperparameters=("betas", "eps"),
     state_bytes=state_memory.two_quantized_buffers,
     elementwise=True,
+    dtensors=False,
     matrix_half=False,
     package="bitsandbytes",
     extra="quantization",
@@ -129,6 +140,7 @@ OPTIMIZERS.add(
     hyperparameters=("betas", "eps"),
     state_bytes=state_memory.two_float32_buffers,
     elementwise=True,
+    dtensors=False,
     matrix_half=False,
     package="bitsandbytes",
     extra="quantization",
@@ -141,6 +153,7 @@ OPTIMIZERS.add(
     hyperparameters=("betas", "eps"),
     state_bytes=state_memory.two_quantized_buffers,
     elementwise=True,
+    dtensors=False,
     matrix_half=False,
     package="bitsandbytes",
     extra="quantization",
@@ -152,6 +165,7 @@ OPTIMIZERS.add_family(
     paper="https://pytorch-optimizers.readthedocs.io",
     hyperparameters=None,
     elementwise=False,  # not known of all
+    dtensors=False,
     matrix_half=False,
     package="pytorch_optimizer",
     extra="optimizers",

@@ -76,7 +76,9 @@ def run_tests(request: FindLRRequest) -> list[RangeTest]:
     block_size = resolve_block_size(arguments.model, arguments.data.max_seq_length, objective=objective)
     args = build_training_arguments(arguments, max_seq_length=block_size)
     print(f"device    {startup.describe_precision(arguments, args, threads)}", flush=True)
-    text = prepare(arguments, block_size, seed=data_seed(args))
+    text = prepare(
+        arguments, block_size, seed=data_seed(args), samples=args.max_steps * startup.sequences_per_update(args)
+    )
     print(f"strategy  {startup.describe_strategy(arguments, args)}", flush=True)
     print(f"batch     {startup.describe_batch(args, block_size)}", flush=True)
     updates = options.warm_steps + options.steps

@@ -15,12 +15,15 @@ WIDTH, HEIGHT = 66, 12  # of the plot in characters; with its labels it fits 80 
 COLORS = ("rate", "norm", "train", "eval")
 
 
-def plot_text(values: Sequence[float], *, width: int = WIDTH, height: int = HEIGHT) -> str:
+def plot_text(
+    values: Sequence[float], *, width: int = WIDTH, height: int = HEIGHT, num_updates: int | None = None
+) -> str:
     """Plot a curve in characters; a column covers all values of its updates, so that no jump is lost.
 
     Args:
         values: One per update, none of them negative.
         width, height: Of the plot in characters, without its labels.
+        num_updates: Of the run, where values are taken from it at even distances.
     """
     width = min(width, len(values))
     top = max(values) or 1.0
@@ -36,7 +39,7 @@ def plot_text(values: Sequence[float], *, width: int = WIDTH, height: int = HEIG
         label = format_number(top) if row == height - 1 else "0" if row == 0 else ""
         marks = "".join("*" if low <= row <= high else " " for low, high in columns)
         lines.append(f"{label:>10} |{marks}".rstrip())
-    last = f"{len(values):,}"
+    last = f"{num_updates or len(values):,}"
     lines.append(" " * 11 + "+" + "-" * width)
     lines.append(" " * 12 + "1" + f"{last:>{max(width - 1, len(last) + 1)}}")
     return "\n".join(lines)

@@ -43,21 +43,38 @@ def sweep(request: SweepRequest, scripts: Path) -> None:
         UserError: The folder holds something else, or no trial came to its end.
         SystemExit: A signal ended it (128 + its number); no process is left, and the same command goes on.
     """
+    with open_for_trials(request) as (folder, places, lock):
+        if request.options.search == "optuna" and is_never_judged(request.base.training):
+            print("warning   no evaluation between a quarter of the run and its end: optuna will stop no trial early")
+        tried = Sweep(request, folder, scripts, places, lock).run()
+        report_sweep(request, tried, folder)
+
+
+@contextmanager
+def open_for_trials(request: SweepRequest) -> Iterator[tuple[Path, list[Environment], int]]:
+    """Open a request's folder and hold its lock; a signal ends what is done there in good order.
+
+    Yields:
+        The folder, the environment of each trial that runs beside others, and the lock's descriptor.
+
+    Raises:
+        UserError: The folder holds something else, or this process is one of several.
+        SystemExit: A signal ended it (128 + its number).
+    """
     if world_size() > 1:
-        raise UserError("a sweep starts its own processes: run it with python, not with a launcher of several")
+        raise UserError(
+            f"{request.kind}.py starts its own processes: run it with python, not with a launcher of several"
+        )
     places = working_places(request)
     with signals_as_exit():
         folder = open_sweep_folder(request)
-        print(f"sweep     {folder}, {len(places)} at a time", flush=True)
-        if request.options.search == "optuna" and is_never_judged(request.base.training):
-            print("warning   no evaluation between a quarter of the run and its end: optuna will stop no trial early")
+        print(f"{request.kind:<9} {folder}, {len(places)} at a time", flush=True)
         try:
             with locked(folder) as lock:
-                tried = Sweep(request, folder, scripts, places, lock).run()
+                yield folder, places, lock
         except SystemExit:
             print(f"\nstopped; the same command with --output_dir {shlex.quote(str(folder))} goes on", flush=True)
             raise
-        report_sweep(request, tried, folder)
 
 
 class Sweep:

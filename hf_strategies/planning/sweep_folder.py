@@ -27,7 +27,7 @@ def open_sweep_folder(request: SweepRequest) -> Path:
     """
     asked = describe_request(request)
     if request.options.output_dir is None:
-        folder = create_next(f"sweep-{request.base.name}")
+        folder = create_next(f"{request.kind}-{request.base.name}")
     else:
         folder = Path(request.options.output_dir).expanduser()
         create_folder(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from hf_strategies.arguments.settings import Setting, convert
 from hf_strategies.arguments.topics import setting
 from hf_strategies.data.sources import TextSource
 from hf_strategies.errors import MissingPackageError, UserError, did_you_mean
+from hf_strategies.planning.job_words import job_words
 from hf_strategies.planning.options import DEFAULT_RECIPE, parse_seeds, split_options
 from hf_strategies.planning.sweep_space import Axis, SettingValues, Span, corners, draw, grid, parse_axis
 from hf_strategies.planning.sweep_texts import existing_sources
@@ -67,6 +67,7 @@ class SweepRequest:
         data_seed: Seed of the data's order in all trials.
         base: Arguments of the first trial.
         texts: What the trials read.
+        kind: The script that asks, after which its folder is named.
     """
 
     options: SweepOptions
@@ -78,10 +79,11 @@ class SweepRequest:
     data_seed: int | None
     base: Arguments
     texts: tuple[TextSource, ...]
+    kind: str = "sweep"
 
     def trial_argv(self, values: SettingValues, seed: int | None) -> list[str]:
         """The job's command line for one trial, without its output folder."""
-        return _job_argv(self.recipe, self.fixed, values, seed, self.data_seed)
+        return job_words(self.recipe, self.fixed, values, seed, self.data_seed)
 
 
 def parse_sweep(argv: Sequence[str]) -> SweepRequest:
@@ -96,21 +98,42 @@ def parse_sweep(argv: Sequence[str]) -> SweepRequest:
     layer, loose = read_flags(words, known, problems)
     _refuse_late_command(loose)
     fixed = {name: written.value for name, written in layer.values.items()}
-    axes = _read_axes(options, known, fixed, problems)
+    axes = read_axes(options.vary, known, fixed, problems)
     seeds = _read_seeds(options, problems)
-    if options.seeds is not None and "seed" in fixed:
-        problems.append("--seed: --seeds gives every trial its own; choose one")
     _check_search(options, axes, problems)
-    problems += [f"--{name}: {why}" for name, why in OF_THE_SWEEP.items() if name in fixed and name not in FIXED_ONLY]
+    check_fixed(fixed, seeds, problems)
     if problems:
         raise UserError("\n".join(problems))
-    settings = _list_settings(options, axes)
+    return settle_request(options, axes, _list_settings(options, axes), seeds, loose, fixed)
+
+
+def settle_request(
+    options: SweepOptions,
+    axes: Sequence[Axis],
+    settings: Sequence[SettingValues],
+    seeds: tuple[int | None, ...],
+    loose: Sequence[str],
+    fixed: dict[str, Any],
+) -> SweepRequest:
+    """Try every trial's command line, and settle what all of them share.
+
+    Args:
+        options: As given.
+        axes: What varies.
+        settings: To try; empty where optuna proposes them.
+        seeds: Of every setting; (None,) leaves the recipe's.
+        loose: Words that belong to no flag, the recipe first.
+        fixed: Flags of all trials, by name.
+
+    Raises:
+        UserError: All that is wrong with any of them.
+    """
     recipe = loose[0] if loose else None
-    base, texts = _try_all(recipe, fixed, settings or corners(axes), loose[1:])
+    base, texts = _try_all(recipe, fixed, settings or corners(axes), list(loose[1:]))
     data_seed = None
     if seeds != (None,):  # trials that differ in their seed alone still see one order of data
         given = [base.training.get(name) for name in ("data_seed", "seed")]
-        data_seed = next((seed for seed in given if seed is not None), known["seed"].default)
+        data_seed = next((seed for seed in given if seed is not None), all_settings()["seed"].default)
     return SweepRequest(
         options=options,
         axes=tuple(axes),
@@ -131,11 +154,19 @@ def _refuse_late_command(loose: Sequence[str]) -> None:
             raise UserError(f"{word}: for a range test write find-lr first: python scripts/sweep.py find-lr ...")
 
 
-def _read_axes(
-    options: SweepOptions, known: dict[str, Setting], fixed: Mapping[str, Any], problems: list[str]
+def read_axes(
+    vary: Sequence[str], known: dict[str, Setting], fixed: Mapping[str, Any], problems: list[str]
 ) -> list[Axis]:
+    """Read what varies.
+
+    Args:
+        vary: As given, one text for each setting.
+        known: Every setting of the job, by name.
+        fixed: Flags of all trials, by name.
+        problems: Receives one line per mistake.
+    """
     axes: list[Axis] = []
-    for text in options.vary:
+    for text in vary:
         try:
             axis = parse_axis(text, known)
         except ValueError as error:
@@ -149,9 +180,16 @@ def _read_axes(
             problems.append(f"--vary {axis.name}: --{axis.name.partition('.')[0]} gives it one value as well")
         else:
             axes.append(axis)
-    if not options.vary:
+    if not vary:
         problems.append("--vary: expected something to vary, such as --vary learning_rate=1e-3,2e-3,4e-3,8e-3")
     return axes
+
+
+def check_fixed(fixed: Mapping[str, Any], seeds: tuple[int | None, ...], problems: list[str]) -> None:
+    """Refuse flags that are not one trial's to have."""
+    if seeds != (None,) and "seed" in fixed:
+        problems.append("--seed: --seeds gives every trial its own; choose one")
+    problems += [f"--{name}: {why}" for name, why in OF_THE_SWEEP.items() if name in fixed and name not in FIXED_ONLY]
 
 
 def _parts_of(fixed: Mapping[str, Any], known: Mapping[str, Setting]) -> set[str]:
@@ -222,7 +260,7 @@ def _try_all(
     parsed: list[Arguments] = []
     texts: list[TextSource] = []
     for values in settings:
-        argv = _job_argv(recipe, fixed, values, None, None)
+        argv = job_words(recipe, fixed, values, None, None)
         try:
             parsed.append(parse_arguments(argv, description="", default_recipe=DEFAULT_RECIPE))
             texts += existing_sources(parsed[-1])
@@ -231,30 +269,3 @@ def _try_all(
     if problems:
         raise UserError("\n".join(dict.fromkeys(problems)))
     return parsed[0], tuple(dict.fromkeys(texts))
-
-
-def _job_argv(
-    recipe: str | None, fixed: dict[str, Any], values: SettingValues, seed: int | None, data_seed: int | None
-) -> list[str]:
-    """Put recipe, fixed flags and varied values into one command line; parts of one mapping share its flag."""
-    flags: dict[str, Any] = dict(fixed)
-    settings = all_settings()
-    for name, text in values.items():
-        head, dot, key = name.partition(".")
-        if dot:
-            parts = flags.get(head) or {}
-            parts = parts if isinstance(parts, dict) else convert(settings[head], parts)
-            flags[head] = {**parts, **convert(settings[head], f"{key}={text}")}
-        else:
-            flags[head] = text
-    if seed is not None:
-        flags |= {"seed": str(seed), "data_seed": str(data_seed)}
-    words = [] if recipe is None else [recipe]
-    for name, value in flags.items():
-        if isinstance(value, list):
-            words += [f"--{name}", *value]
-        elif isinstance(value, dict):
-            words.append(f"--{name}={json.dumps(value)}")
-        else:
-            words.append(f"--{name}={str(value).lower() if isinstance(value, bool) else value}")
-    return words

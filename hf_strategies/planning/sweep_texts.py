@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.texts import text_sources
 from hf_strategies.data.cache import digest
+from hf_strategies.data.mixture_request import parse_mixture
 from hf_strategies.data.sources import FileDocuments, TextSource, find_documents
 
 
@@ -14,7 +15,10 @@ def existing_sources(arguments: Arguments) -> list[TextSource]:
     Raises:
         UserError: A file that it names is not there, or cannot be read; data sets are not looked for.
     """
-    sources = [source for source in text_sources(arguments) if source is not None]
+    named = [text_sources(arguments)]
+    if arguments.data.mixture:
+        named = [(source.train, source.validation) for source in parse_mixture(arguments.data.mixture)]
+    sources = [source for sides in named for source in sides if source is not None]
     for source in sources:
         if source.files:
             FileDocuments(source.files, source.text_column)

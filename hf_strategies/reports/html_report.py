@@ -56,12 +56,22 @@ def render_report(record: RunRecord) -> str:
         _section("Settings left at their defaults", _defaults(record.default_settings)),
         f"<footer>Written by hf_strategies {__version__}.</footer>",
     ]  # fmt: skip
+    return html_page(record.title, body)
+
+
+def html_page(title: str, parts: Sequence[str]) -> str:
+    """Return a page that loads nothing and has the look of every report.
+
+    Args:
+        title: As text.
+        parts: As markup, from top to bottom; empty ones are left out.
+    """
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{STYLESHEET}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(part for part in body if part)
+        f"<title>{escape(title)}</title>\n<style>{STYLESHEET}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(part for part in parts if part)
         + "\n</main>\n</body>\n</html>\n"
     )
 

@@ -30,6 +30,13 @@ def format_count(value: float) -> str:
     return f"{value:.0f}"
 
 
+def format_bytes(count: float) -> str:
+    """Write an amount of memory with three significant digits: 0 MB, 12.3 MB, 1.20 GB, 640 GB."""
+    size, unit = (1e9, "GB") if count >= 0.9995e9 else (1e6, "MB")
+    scaled = count / size
+    return f"{scaled:.{2 if 0 < scaled < 9.995 else 1 if 0 < scaled < 99.95 else 0}f} {unit}"
+
+
 def format_duration(seconds: float) -> str:
     """Write a time with its two largest units: 8.4 s, 4 min 58 s, 2 h 05 min, 1 d 3 h."""
     if seconds < 59.95:

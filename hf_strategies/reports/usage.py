@@ -34,8 +34,9 @@ def usage(record: RunRecord) -> str:
             f'written = model.generate(**tokenizer({prompt!r}, return_tensors="pt"), max_new_tokens=64)',
             "print(tokenizer.decode(written[0]))",
         ]
+    ours = [f"import {record.package}  # the class of this model: pip install hf_strategies"] if record.package else []
     imports = [*(["from peft import PeftModel"] if base else []), f"from transformers import {', '.join(classes)}"]
-    return "\n".join([*imports, "", *lines])
+    return "\n".join([*imports, *(["", *ours] if ours else []), "", *lines])
 
 
 def _load(base: AdapterBase) -> str:

@@ -15,6 +15,7 @@ from hf_strategies.arguments.topics import trains
 from hf_strategies.distributed.ranks import is_main_process
 from hf_strategies.distributed.zero import num_parameters
 from hf_strategies.errors import UserError, did_you_mean
+from hf_strategies.models.factory import count_parameters
 from hf_strategies.reports import format_count
 from hf_strategies.reports.confusion import confusion_lines
 from hf_strategies.reports.predictions import PredictionReport
@@ -22,15 +23,17 @@ from hf_strategies.runs import startup
 from hf_strategies.runs.adapter_settings import adapter_base, settle_adapter
 from hf_strategies.runs.augmenting import build_augmentation
 from hf_strategies.runs.costs import describe_costs
-from hf_strategies.runs.job import announce, check_same_data, push, run_in_folder, say, train
+from hf_strategies.runs.job import announce, announce_checks, check_same_data, push, run_in_folder, say, train
 from hf_strategies.runs.language_model import check_trusted
 from hf_strategies.runs.machine import announce_machine
 from hf_strategies.runs.output_folder import OutputFolder, write_results
+from hf_strategies.runs.preflight import Run
 from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
 from hf_strategies.runs.rate_by_width import settle_rate
 from hf_strategies.runs.recipe_choice import JobFacts, choose_recipe, too_little_data
-from hf_strategies.runs.results import closing_table, record_run, write_reports
-from hf_strategies.runs.tuned_model import build_tuned_model, count_parameters
+from hf_strategies.runs.results import closing_table, own_package, record_run, write_reports
+from hf_strategies.runs.row_tokenizer import train_on_rows
+from hf_strategies.runs.tuned_model import build_tuned_model
 from hf_strategies.runs.tuned_pictures import processor_of
 from hf_strategies.runs.tuned_predictions import report_predictions
 from hf_strategies.runs.tuned_rows import Job, prepare, unpack_where_seen
@@ -64,13 +67,16 @@ def finetune(arguments: Arguments, stand_on: Callable[[str], Arguments] | None) 
             task=str(arguments.task.task),
             num_examples=len(job.sides.train),
             num_classes=len(job.task.config["id2label"]) if job.task.classes(job.sides.train) else 0,
-            num_parameters=count_parameters(job.config, job.task.head),
+            num_parameters=count_parameters(job.config, job.task.head) if job.config else 0,
             linear_probe=arguments.weights.linear_probe,
         )
         name, why = choose_recipe(facts)
         arguments = stand_on(name)
         job = prepare(arguments, job)  # the recipe may have its own lengths
         job.notes += [f"recipe {name}: {why}", *filter(None, [too_little_data(facts)])]
+    if job.processor is None:
+        job.processor = train_on_rows(arguments.model, job.task, job.sides.train)
+        job.notes.append(f"the tokenizer was trained on the rows: {len(job.processor):,} tokens")
     arguments = settle_machine(settle_rate(settle_adapter(arguments), getattr(job.config, "hidden_size", None)))
     check_metric(arguments, job.task)
     threads = use_all_cores() if arguments.training["use_cpu"] else None
@@ -103,6 +109,7 @@ def run(
     say(f"model     {startup.describe_model(arguments, tuned.model)}, {describe_trained(tuned.model)}")
     wanted = trains(arguments.training)
     if wanted:
+        announce_checks(Run(arguments, args, tuned.model, block_size=None, samples=len(training), folder=folder.path))
         announce_training(arguments, args, len(training))
     trainer = build_tuned_trainer(
         arguments, args, tuned.model, task, job.processor, training, validation, objective=objective,
@@ -166,6 +173,7 @@ def finish(
             results=results,
             notes=notes,
             pipeline_tag=TASKS[str(arguments.task.task)].facts["pipeline"],
+            package=own_package(trainer.model),
             predictions=predictions,
             adapter_base=None if merged else adapter_base(arguments, job.task, trainer.model),
             weights=MERGED if merged else "",

@@ -14,6 +14,7 @@ from hf_strategies.distributed.ranks import is_main_process
 from hf_strategies.errors import StoppedError, UserError, first_line
 from hf_strategies.runs import startup
 from hf_strategies.runs.output_folder import OutputFolder, open_output_folder
+from hf_strategies.runs.preflight import Run, preflight, require
 from hf_strategies.runs.results import closing_table
 from hf_strategies.runs.script import outlast_first_signal
 from hf_strategies.training import StrategyTrainer
@@ -96,6 +97,16 @@ def announce(
         say(f"note      {note}")
     say(f"device    {startup.describe_precision(arguments, args, threads)}")
     say(f"output    {folder.path}" + (f", resuming from {folder.checkpoint}" if folder.checkpoint else ""))
+
+
+def announce_checks(run: Run) -> None:
+    """Say that a run may begin, and what its user should think about first.
+
+    Raises:
+        UserError: It would trip over something later.
+    """
+    for line in require(preflight(run)):
+        say(f"checks    {line}")
 
 
 def train(trainer: StrategyTrainer, folder: OutputFolder) -> dict[str, float]:

@@ -1,23 +1,19 @@
 """The model and the tokenizer that the settings ask for, and whether they fit each other."""
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_strategies.arguments.merging import SIZES
 from hf_strategies.arguments.topics import ModelArguments
 from hf_strategies.checkpoints.trust import refuse_untrusted
 from hf_strategies.distributed.pipeline.place import Place
-from hf_strategies.distributed.pipeline.plan import own_units, pipeline_plan
 from hf_strategies.distributed.zero import full_shape
 from hf_strategies.errors import UserError, first_line
-from hf_strategies.models import resolve_sizes
-from hf_strategies.models.factory import create_config, create_model, load_config, load_model
+from hf_strategies.models.factory import create_model, load_config, load_model
 from hf_strategies.models.heads import HEAD_OF
 from hf_strategies.models.isolation import why_texts_meet
+from hf_strategies.runs.fresh_model import fresh_config
 
 DEFAULT_BLOCK = 512
 
@@ -114,16 +110,20 @@ def build_model(
             place=place,
         )
     else:
-        assert model.architecture is not None  # parsing refuses settings that name neither
-        name = model.architecture
-        tokens = {f"{kind}_token_id": getattr(tokenizer, f"{kind}_token_id") for kind in ("bos", "eos", "pad")}
-        config = _fresh_config(model, max(len(tokenizer), model.vocab_size or 0), tokens, block_size)
+        name = str(model.architecture)
+        tokens = special_tokens(tokenizer)
+        config = _fresh_config(model, max(len(tokenizer), model.vocab_size or 0), tokens, block_size, objective)
         check_positions(positions_of(config), block_size, name)
         built = create_model(config, head=HEAD_OF[objective], attn_implementation=model.attn_implementation)
     check_vocabulary(built, tokenizer, name)
     if isolate_documents and (why := why_texts_meet(built, rows=rows)):
         raise UserError(f"isolate_documents: documents would see each other: {why}")
     return built
+
+
+def special_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int | None]:
+    """Return the tokens of a tokenizer that a model's config names."""
+    return {f"{kind}_token_id": getattr(tokenizer, f"{kind}_token_id") for kind in ("bos", "eos", "pad")}
 
 
 def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
@@ -147,46 +147,16 @@ def sketch_model(model: ModelArguments, *, block_size: int, objective: str = "ca
     if model.model_name_or_path is not None:
         config = _checkpoint_config(model, objective)
     else:
-        config = _fresh_config(model, model.vocab_size or 256, {}, block_size)
+        config = _fresh_config(model, model.vocab_size or 256, {}, block_size, objective)
     with torch.device("meta"):
         return create_model(config, head=HEAD_OF[objective], attn_implementation=model.attn_implementation)
 
 
-def check_stages(model: ModelArguments, place: Place, *, block_size: int, objective: str = "causal") -> None:
-    """Try to split the model that the settings ask for, without its weights: before data are prepared.
-
-    Raises:
-        UserError: It cannot be split like this.
-    """
-    if not model.trust_remote_code:  # code from the Hub may build its model in a way that only loading follows
-        sketch = sketch_model(model, block_size=block_size, objective=objective)
-        own_units(sketch, pipeline_plan(sketch), place)
-
-
-def unused_sizes(model: ModelArguments) -> list[str]:
-    """Say which of the sizes that were given the architecture does not have."""
-    if model.architecture is None:
-        return []
-    _, unused = resolve_sizes(model.architecture, given_sizes(model))
-    return [f"{name} is unused: {model.architecture} has no such size" for name in unused]
-
-
-def given_sizes(model: ModelArguments) -> dict[str, Any]:
-    return {name: value for name, value in asdict(model).items() if name in SIZES and name != "config_overrides"}
-
-
 def _fresh_config(
-    model: ModelArguments, vocab_size: int, tokens: dict[str, int | None], block_size: int
+    model: ModelArguments, vocab_size: int, tokens: dict[str, int | None], block_size: int, objective: str
 ) -> PretrainedConfig:
-    assert model.architecture is not None
-    sizes, _ = resolve_sizes(model.architecture, given_sizes(model))
-    return create_config(
-        model.architecture,
-        vocab_size=vocab_size,
-        max_seq_length=block_size,
-        sizes=sizes,
-        tokens=tokens,
-        overrides=model.config_overrides,
+    return fresh_config(
+        model, head=HEAD_OF[objective], tokens=tokens, vocab_size=vocab_size, max_seq_length=block_size
     )
 
 

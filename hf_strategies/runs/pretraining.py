@@ -12,25 +12,22 @@ from hf_strategies.arguments.topics import trains
 from hf_strategies.data import PreparedText
 from hf_strategies.distributed.deepspeed_settings import asked_deepspeed
 from hf_strategies.distributed.pipeline.place import asked_place
+from hf_strategies.distributed.pipeline.plan import own_units, pipeline_plan
 from hf_strategies.distributed.ranks import is_main_process
 from hf_strategies.distributed.zero import num_parameters
 from hf_strategies.reports import format_count
 from hf_strategies.runs import startup
 from hf_strategies.runs.cooldown import branch_cooldown
-from hf_strategies.runs.job import announce, check_same_data, push, run_in_folder, say, train
-from hf_strategies.runs.language_model import (
-    build_model,
-    check_stages,
-    check_trusted,
-    resolve_block_size,
-    unused_sizes,
-)
+from hf_strategies.runs.fresh_model import unused_sizes
+from hf_strategies.runs.job import announce, announce_checks, check_same_data, push, run_in_folder, say, train
+from hf_strategies.runs.language_model import build_model, check_trusted, resolve_block_size, sketch_model
 from hf_strategies.runs.machine import announce_machine
 from hf_strategies.runs.output_folder import OutputFolder, check_named, write_results
+from hf_strategies.runs.preflight import Run
 from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
-from hf_strategies.runs.results import closing_table, record_run, write_reports
+from hf_strategies.runs.results import closing_table, own_package, record_run, write_reports
 from hf_strategies.runs.text import broken_records, data_facts, prepare, source_name
-from hf_strategies.runs.trainer import build_trainer, check_param_groups
+from hf_strategies.runs.trainer import build_trainer
 from hf_strategies.training import StrategyTrainer
 
 PIPELINE_TAGS = {"causal": "text-generation", "masked": "fill-mask", "span": "text2text-generation"}
@@ -87,12 +84,16 @@ def run(
     """
     notes = arguments.notes + folder.notes + unused_sizes(arguments.model)
     announce(arguments, args, folder, notes, threads=threads)
-    if trains(arguments.training):
-        check_param_groups(arguments, args, block_size=block_size)
     place = asked_place(asked_deepspeed(args.deepspeed), rank=args.process_index)
-    if place is not None:
-        check_stages(arguments.model, place, block_size=block_size, objective=arguments.strategy.objective)
-    text = prepare(arguments, block_size, seed=data_seed(args))
+    if trains(arguments.training) and not arguments.model.trust_remote_code:
+        # Code from the Hub may build its model in a way that only loading follows.
+        model = sketch_model(arguments.model, block_size=block_size, objective=arguments.strategy.objective)
+        if place is not None:
+            own_units(model, pipeline_plan(model), place)  # or it says why it cannot be split like this
+        announce_checks(Run(arguments, args, model, block_size=block_size, samples=None, folder=folder.path))
+    text = prepare(
+        arguments, block_size, seed=data_seed(args), samples=args.max_steps * startup.sequences_per_update(args)
+    )
     set_seed(args.seed)
     model = build_model(
         arguments.model,
@@ -170,8 +171,9 @@ def finish(
                 "vocabulary": trainer.model.config.vocab_size,
             },
             results=results,
-            notes=notes + broken_records(text),
+            notes=notes + text.report.notes + broken_records(text),
             pipeline_tag=PIPELINE_TAGS[arguments.strategy.objective],
+            package=own_package(trainer.model),
         )
         write_reports(record, folder)
         write_results(results, folder)

@@ -81,6 +81,32 @@ def data_seed(args: TrainingArguments) -> int:
     return args.seed if args.data_seed is None else args.data_seed
 
 
+def settle_batch(arguments: Arguments, *, max_seq_length: int, replicas: int) -> tuple[int, int]:
+    """Return the sequences of a micro-batch on one device, and the micro-batches of an update.
+
+    Args:
+        arguments: What was asked for.
+        max_seq_length: Tokens per sequence.
+        replicas: That share the samples of an update.
+
+    Raises:
+        UserError: The global batch does not divide.
+    """
+    per_device = arguments.training.get("per_device_train_batch_size", TrainingArguments.per_device_train_batch_size)
+    if arguments.strategy.global_batch_size is None:
+        return per_device, arguments.training.get("gradient_accumulation_steps", 1)
+    sizes = ("global_batch_size", "per_device_train_batch_size")
+    sized = [arguments.values[name] for name in sizes if name in arguments.values]
+    return split_batch(
+        parse_batch_size(arguments.strategy.global_batch_size),
+        max_seq_length=max_seq_length,
+        per_device=per_device,
+        replicas=replicas,
+        # A user who gives both means both; a recipe does not know the devices.
+        shrink=len(sized) < 2 or any(given.from_recipe for given in sized),
+    )
+
+
 def build_training_arguments(
     arguments: Arguments,
     *,
@@ -124,15 +150,8 @@ def build_training_arguments(
         generates = {"predict_with_generate": True, "generation_max_length": longest}
         made, given = Seq2SeqTrainingArguments, {**generates, **given}
     if arguments.strategy.global_batch_size is not None:
-        sizes = ("global_batch_size", "per_device_train_batch_size")
-        sized = [arguments.values[name] for name in sizes if name in arguments.values]
-        given["per_device_train_batch_size"], given["gradient_accumulation_steps"] = split_batch(
-            parse_batch_size(arguments.strategy.global_batch_size),
-            max_seq_length=max_seq_length,
-            per_device=given.get("per_device_train_batch_size", TrainingArguments.per_device_train_batch_size),
-            replicas=asked_replicas(arguments.values),
-            # A user who gives both means both; a recipe does not know the devices.
-            shrink=len(sized) < 2 or any(given.from_recipe for given in sized),
+        given["per_device_train_batch_size"], given["gradient_accumulation_steps"] = settle_batch(
+            arguments, max_seq_length=max_seq_length, replicas=asked_replicas(arguments.values)
         )
     try:
         return made(**given)

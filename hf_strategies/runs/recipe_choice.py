@@ -7,6 +7,7 @@ from hf_strategies.reports import format_count
 FEW = 2_500  # examples: below it fine-tuning is unstable (Zhang et al. 2021, https://arxiv.org/abs/2006.05987)
 TOO_FEW = 50  # examples, per class where there are some: a linear probe, or prompting, may do better
 LARGE = 1_000_000_000  # parameters: all of them no longer fit a single consumer GPU with AdamW's state
+FROM_SCRATCH = {"image-classification": "from_scratch", "clip-classification": "clips_from_scratch"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ def choose_recipe(facts: JobFacts) -> tuple[str, str]:
     if facts.task == "causal-lm":
         return ("lora", f"{about}: too large to train whole") if facts.num_parameters >= LARGE else ("instruct", about)
     if not facts.num_parameters:
-        return "from_scratch", about
+        return FROM_SCRATCH.get(facts.task, "text_from_scratch"), about
     if facts.num_parameters >= LARGE:
         return "lora", f"{about}: too large to train whole"
     if facts.task in ("image-classification", "clip-classification"):

@@ -4,6 +4,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.host import TOPIC as HOST_TOPIC
 from hf_strategies.arguments.resolved import FILE_NAME
@@ -54,6 +56,7 @@ def record_run(
     results: dict[str, float],
     notes: list[str],
     pipeline_tag: str,
+    package: str = "",
     predictions: PredictionReport | None = None,
     adapter_base: AdapterBase | None = None,
     weights: str = "",
@@ -71,6 +74,7 @@ def record_run(
         results: What `all_results.json` will hold.
         notes: Warnings, skipped records, settings that were replaced.
         pipeline_tag: Task of the model, as the Hub names it.
+        package: As `own_package` names it.
         predictions: Of a classifier.
         adapter_base: What the weights are an adapter on; None where they are a whole model.
         weights: Where in the folder the weights are.
@@ -89,11 +93,18 @@ def record_run(
         events=read_events(events) if events.is_file() else [],
         notes=notes,
         pipeline_tag=pipeline_tag,
+        package=package,
         predictions=predictions,
         adapter_base=adapter_base,
         base_model=hub_name(arguments.model.model_name_or_path),
         datasets=[name for name in [hub_name(arguments.data.dataset_name)] if name],
     )
+
+
+def own_package(model: nn.Module) -> str:
+    """Name the package of ours that has a model's class, adapters taken off; empty where the class is the host's."""
+    homes = {type(module).__module__.rpartition(".")[0] for module in model.modules()}
+    return min((home for home in homes if home.startswith("hf_strategies.models.")), default="")
 
 
 def hub_name(name: str | None) -> str:

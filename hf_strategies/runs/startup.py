@@ -8,30 +8,31 @@ from hf_strategies.arguments import Arguments
 from hf_strategies.distributed.parallel_sizes import data_replicas
 from hf_strategies.distributed.sharding import is_sharded
 from hf_strategies.distributed.zero import num_parameters
+from hf_strategies.models.mixing import describe_mixing
 from hf_strategies.reports import format_count, format_number
 from hf_strategies.schedulers import SCHEDULERS, RunScale, check_schedule
 
 
 def describe_model(arguments: Arguments, model: PreTrainedModel) -> str:
-    """Name the model, its parameters and its shape."""
-    source = arguments.model.model_name_or_path or arguments.model.architecture
-    config = model.config
+    """Name the model, its parameters and its shape, and what that shape was chosen for."""
+    asked, config = arguments.model, model.config
+    source = asked.model_name_or_path or " ".join(filter(None, [asked.architecture, asked.size]))
     shape = {
         "hidden": getattr(config, "hidden_size", None),
         "layers": getattr(config, "num_hidden_layers", None),
         "heads": getattr(config, "num_attention_heads", None),
         "vocabulary": getattr(config, "vocab_size", None),
     }
-    shown = ", ".join(f"{name} {value}" for name, value in shape.items() if value is not None)
-    attention = getattr(config, "_attn_implementation", None)
+    words = [f"{name} {value}" for name, value in shape.items() if value is not None] + [describe_mixing(config)]
+    chosen = f", the nearest to {asked.parameters}" if asked.parameters else ""
     # The host's own count knows weights that are packed in 4 bits, and not those that ZeRO-3 has taken apart.
     parameters = num_parameters(model) if is_sharded(model) else model.num_parameters()
-    return f"{source}, {parameters:,} parameters ({shown}, {attention} attention)"
+    return f"{source}, {parameters:,} parameters{chosen} ({', '.join(filter(None, words))})"
 
 
 def describe_batch(args: TrainingArguments, block_size: int | None) -> str:
     """Spell out the global batch: sequences and tokens (where they have one length), and the product it is."""
-    sequences = _sequences_per_update(args)
+    sequences = sequences_per_update(args)
     tokens = f" x {block_size} = {sequences * block_size:,} tokens" if block_size else ""
     return (
         f"{sequences} sequences{tokens} per update "
@@ -52,7 +53,7 @@ def planned_updates(args: TrainingArguments, *, samples: int | None) -> int:
     """Count the optimizer updates of a run over `samples` blocks per epoch; None for a stream."""
     if args.max_steps > 0 or samples is None:
         return args.max_steps
-    return math.ceil(args.num_train_epochs * -(-samples // _sequences_per_update(args)))
+    return math.ceil(args.num_train_epochs * -(-samples // sequences_per_update(args)))
 
 
 def run_scale(args: TrainingArguments, *, samples: int | None, block_size: int | None) -> RunScale:
@@ -63,7 +64,7 @@ def run_scale(args: TrainingArguments, *, samples: int | None, block_size: int |
         samples: Of an epoch; None for a stream.
         block_size: Tokens of a sample; None where they have no common length.
     """
-    sequences = _sequences_per_update(args)
+    sequences = sequences_per_update(args)
     tokens_per_update = block_size and sequences * block_size
     return RunScale(planned_updates(args, samples=samples), tokens_per_update, samples and -(-samples // sequences))
 
@@ -84,7 +85,7 @@ def settle_schedule(arguments: Arguments, args: TrainingArguments, scale: RunSca
 def describe_length(args: TrainingArguments, *, samples: int | None, block_size: int) -> str:
     """Say how many updates the run takes, and how often it sees the data; `samples` is None for a stream."""
     updates = planned_updates(args, samples=samples)
-    sequences = updates * _sequences_per_update(args)
+    sequences = updates * sequences_per_update(args)
     epochs = f", {sequences / samples:.2f} epochs" if samples else ""
     return f"{updates:,} updates, {format_count(sequences * block_size)} tokens{epochs}"
 
@@ -102,5 +103,6 @@ def precision_name(args: TrainingArguments) -> str:
     return {"no": "float32"}.get(args.mixed_precision, args.mixed_precision)
 
 
-def _sequences_per_update(args: TrainingArguments) -> int:
+def sequences_per_update(args: TrainingArguments) -> int:
+    """Count the samples of an update over all replicas and micro-batches."""
     return args.train_batch_size * data_replicas(args) * args.gradient_accumulation_steps

@@ -8,27 +8,48 @@ from hf_strategies.arguments.texts import text_sources
 from hf_strategies.arguments.topics import ModelArguments
 from hf_strategies.data import PreparedText, StreamingBlocks, TokenizerRequest, prepare_text
 from hf_strategies.data.maskings import MASKINGS, MaskingRequest
+from hf_strategies.data.mixed_blocks import MixedBlocks
+from hf_strategies.data.mixture import prepare_mixture
+from hf_strategies.data.mixture_request import parse_mixture
 from hf_strategies.distributed.ranks import is_main_process
 from hf_strategies.runs.language_model import load_tokenizer
 
 
-def prepare(arguments: Arguments, block_size: int, *, seed: int) -> PreparedText:
+def prepare(arguments: Arguments, block_size: int, *, seed: int, samples: int) -> PreparedText:
     """Read, tokenize and pack the text that was named; one process does it for all.
 
     Args:
         arguments: Of the run.
         block_size: Tokens that the model reads in one example.
-        seed: Of what the objective draws.
+        seed: Of what the objective draws, and of strands and mixtures.
+        samples: That the run trains on, where its length is given in updates.
     """
     data, model, strategy = arguments.data, arguments.model, arguments.strategy
     masking = None
     if strategy.objective in MASKINGS:
         masking = MaskingRequest(objective=strategy.objective, settings=strategy.objective_kwargs or {}, seed=seed)
+    tokenizer = load_tokenizer(model) or request_tokenizer(model, strategy.objective)
+    if data.mixture:
+        return prepare_mixture(
+            parse_mixture(data.mixture, data.text_column),
+            tokenizer=tokenizer,
+            num_samples=samples,
+            seed=seed,
+            block_size=block_size,
+            validation_share=data.validation_share,
+            max_broken_share=data.max_broken_share,
+            drop_duplicates=data.drop_duplicates,
+            contamination_ngram=data.contamination_ngram,
+            max_eval_blocks=data.max_eval_samples,
+            isolate_documents=data.isolate_documents,
+            num_workers=data.preprocessing_num_workers,
+            show_progress=is_main_process(),
+        )
     train, validation = text_sources(arguments)
     return prepare_text(
         train,
         validation,
-        tokenizer=load_tokenizer(model) or request_tokenizer(model, strategy.objective),
+        tokenizer=tokenizer,
         block_size=block_size,
         masking=masking,
         validation_share=data.validation_share,
@@ -36,6 +57,9 @@ def prepare(arguments: Arguments, block_size: int, *, seed: int) -> PreparedText
         max_train_blocks=data.max_train_samples,
         max_eval_blocks=data.max_eval_samples,
         isolate_documents=data.isolate_documents,
+        drop_duplicates=data.drop_duplicates,
+        contamination_ngram=data.contamination_ngram,
+        strand_seed=seed if data.reverse_complement else None,
         streaming=data.streaming,
         num_workers=data.preprocessing_num_workers,
         show_progress=is_main_process(),
@@ -62,11 +86,15 @@ def data_facts(text: PreparedText) -> dict[str, Any]:
         for side, counts in text.report.sides.items()
         for what, count in counts._asdict().items()
     }
+    if isinstance(text.train, MixedBlocks):
+        facts |= {f"{name} epochs": round(epochs, 2) for name, epochs in text.train.epochs().items()}
     return {**facts, "bytes per token": round(text.report.bytes_per_token, 3)}
 
 
 def source_name(arguments: Arguments) -> str:
     """Say in a few words what the run read."""
+    if arguments.data.mixture:
+        return f"a mixture of {', '.join(arguments.data.mixture)}"
     if arguments.data.dataset_name:
         return arguments.data.dataset_name
     if arguments.data.train_file:

@@ -1,5 +1,6 @@
 """The trainer of a pretraining run: model, data and strategies put together."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -18,16 +19,16 @@ from hf_strategies.callbacks.gaps import fill_masks, fill_spans
 from hf_strategies.callbacks.samples import SamplePrinterCallback
 from hf_strategies.data import PreparedText
 from hf_strategies.data.masked_blocks import MaskedBlocks
+from hf_strategies.data.mixed_blocks import JoinedBlocks
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.metrics.language_modeling import language_modeling_metrics, next_token_nll, token_nll
-from hf_strategies.optimizers import resolve_param_groups
-from hf_strategies.runs.language_model import sketch_model
 from hf_strategies.runs.output_folder import EVENTS
 from hf_strategies.runs.prompts import gap_prompts, split_prompts
 from hf_strategies.runs.strategies import ReportedMixin, strategies, usual_callbacks
+from hf_strategies.training.source_losses import SourceLossMixin
 
 
-class ReportedTrainer(ReportedMixin, Trainer):
+class ReportedTrainer(SourceLossMixin, ReportedMixin, Trainer):
     """The trainer of pretraining."""
 
 
@@ -40,6 +41,9 @@ def build_trainer(
         UserError: The host refuses something: a reporter that is not installed, a Hub that does not know the user.
     """
     causal = arguments.strategy.objective == "causal"
+    # BERT's and T5's own loss grows with micro-batches and ranks; where labels are smoothed, the host shifts them to
+    # the next token for decoders of its own alone.
+    objective = None if causal and not args.label_smoothing_factor else "cross_entropy"
     try:
         trainer = ReportedTrainer(
             model=model,
@@ -49,8 +53,12 @@ def build_trainer(
             processing_class=text.tokenizer,
             data_collator=default_data_collator,
             preprocess_logits_for_metrics=next_token_nll if causal else token_nll,
-            compute_metrics=partial(score, num_bytes=getattr(text.validation, "num_bytes", None)),
-            objective=None if causal else "cross_entropy",  # BERT's and T5's own grows with micro-batches and ranks
+            compute_metrics=partial(
+                score,
+                num_bytes=getattr(text.validation, "num_bytes", None),
+                rows_of=text.validation.rows() if isinstance(text.validation, JoinedBlocks) else {},
+            ),
+            objective=objective,
             **strategies(arguments, args, tokens_per_sample=text.validation.block_size),
             callbacks=build_callbacks(arguments, text, folder),
         )
@@ -60,22 +68,12 @@ def build_trainer(
     return trainer
 
 
-def check_param_groups(arguments: Arguments, args: TrainingArguments, *, block_size: int) -> None:
-    """Try the parameter groups on the model's names alone: before data is prepared, which may take hours.
-
-    Raises:
-        UserError: They do not fit the model.
-    """
-    strategy = arguments.strategy
-    if strategy.optimizer is None or not strategy.param_groups or arguments.model.trust_remote_code:
-        return  # code from the Hub may build its model in a way that only loading follows
-    sketch = sketch_model(arguments.model, block_size=block_size, objective=strategy.objective)
-    resolve_param_groups(strategy.optimizer, sketch, lr=args.learning_rate, param_groups=strategy.param_groups)
-
-
-def score(prediction: EvalPrediction, *, num_bytes: float | None) -> dict[str, float]:
-    """Adapt `language_modeling_metrics` to Trainer's `compute_metrics`."""
-    return language_modeling_metrics(prediction.predictions, num_bytes=num_bytes)
+def score(prediction: EvalPrediction, *, num_bytes: float | None, rows_of: Mapping[str, slice]) -> dict[str, float]:
+    """Adapt `language_modeling_metrics` to Trainer's `compute_metrics`, with the loss of each source of a mixture."""
+    rows = prediction.predictions
+    by_source = {name: language_modeling_metrics(rows[place], num_bytes=None) for name, place in rows_of.items()}
+    losses = {f"loss_{name}": metrics["loss"] for name, metrics in by_source.items()}
+    return {**language_modeling_metrics(rows, num_bytes=num_bytes), **losses}
 
 
 def build_callbacks(arguments: Arguments, text: PreparedText, folder: Path) -> list[TrainerCallback]:

@@ -27,15 +27,15 @@ from hf_strategies.arguments import Arguments
 from hf_strategies.arguments.topics import ModelArguments
 from hf_strategies.arguments.tuning_topics import WeightArguments
 from hf_strategies.errors import UserError
-from hf_strategies.models import resolve_sizes
-from hf_strategies.models.factory import create_config, create_model, load_config, load_with_new_head
+from hf_strategies.models.factory import create_model, load_config, load_with_new_head
 from hf_strategies.module_tree.heads import head_names
+from hf_strategies.runs.fresh_model import fresh_config
 from hf_strategies.runs.language_model import (
     check_positions,
     check_vocabulary,
-    given_sizes,
     load_tokenizer,
     positions_of,
+    special_tokens,
 )
 from hf_strategies.runs.tuned_pictures import check_pictures, image_shape
 from hf_strategies.runs.tuned_stages import stage_to_load
@@ -63,6 +63,8 @@ class TunedModel:
 def load_processor(arguments: Arguments, task: Task, config: PretrainedConfig | None) -> Any:
     """Load what brings rows into the shape that the model takes: its tokenizer, or the shape of its images.
 
+    None where a tokenizer is to be trained on the rows, for a model that starts from random weights.
+
     Args:
         arguments: What was asked for.
         task: Not settled yet.
@@ -75,7 +77,9 @@ def load_processor(arguments: Arguments, task: Task, config: PretrainedConfig | 
         return image_shape(arguments, config)
     tokenizer = load_tokenizer(arguments.model)
     if tokenizer is None:
-        raise UserError("model_name_or_path: name a checkpoint to fine-tune; a task of texts needs its tokenizer")
+        if arguments.model.architecture is not None:
+            return None
+        raise UserError("model_name_or_path: name a checkpoint to fine-tune, or an architecture to train from scratch")
     if tokenizer.pad_token_id is None:
         raise UserError(
             f"the tokenizer of {tokenizer.name_or_path} has no token that could pad rows, nor one that ends"
@@ -125,14 +129,6 @@ def checkpoint_config(model: ModelArguments, head: str) -> PretrainedConfig:
     )
 
 
-def count_parameters(config: PretrainedConfig | None, head: str) -> int:
-    """Count a checkpoint's parameters without loading them; 0 where none is named."""
-    if config is None:
-        return 0
-    with torch.device("meta"):
-        return create_model(deepcopy(config), head=head).num_parameters()
-
-
 def known_classes(config: PretrainedConfig | None) -> tuple[str, ...]:
     """Return the classes of a checkpoint's own head, by their numbers where they have no names; else none."""
     named = (config and config.id2label) or {}
@@ -160,7 +156,7 @@ def build_tuned_model(
     """
     weights = arguments.weights
     if own is None or arguments.model.model_name_or_path is None:
-        return TunedModel(_from_scratch(arguments, task, rows), ["the model starts from random weights"])
+        return TunedModel(_from_scratch(arguments, task, processor, rows), ["the model starts from random weights"])
     config = deepcopy(own)
     for name, value in task.config.items():
         setattr(config, name, value)
@@ -265,17 +261,22 @@ def describe_new(names: list[str]) -> str:
     return f"made anew, as the checkpoint has none that fits this task: {', '.join(names[:SHOWN_WEIGHTS])}{more}"
 
 
-def _from_scratch(arguments: Arguments, task: Task, rows: Any) -> PreTrainedModel:
-    model = arguments.model
-    if model.architecture is None or task.head != "image-classification":
-        raise UserError("model_name_or_path: name a checkpoint to fine-tune; only images train from scratch here")
-    sizes, _ = resolve_sizes(model.architecture, given_sizes(model))
-    channels, height, width = rows[0]["image"].shape
-    if height != width:
-        raise UserError(f"the images are {height} x {width}: set image_size to bring them to squares")
-    config = create_config(
-        model.architecture, sizes=sizes, overrides=model.config_overrides, image_size=height, num_channels=channels
-    )
+def _from_scratch(arguments: Arguments, task: Task, processor: Any, rows: Any) -> PreTrainedModel:
+    model, tokens = arguments.model, None
+    if model.architecture is None:
+        raise UserError("model_name_or_path: name a checkpoint to fine-tune, or an architecture to train from scratch")
+    if task.head == "image-classification":
+        channels, height, width = rows[0]["image"].shape
+        if height != width:
+            raise UserError(f"the images are {height} x {width}: set image_size to bring them to squares")
+        inputs = {"image_size": height, "num_channels": channels}
+    elif task.head == "video-classification":
+        channels, _, height, width = rows[0]["clip"].shape
+        inputs = {"image_size": min(height, width), "num_channels": channels}
+    else:
+        length = arguments.data.max_seq_length or TaskSettings.max_seq_length
+        inputs, tokens = {"vocab_size": len(processor), "max_seq_length": length}, special_tokens(processor)
+    config = fresh_config(model, head=task.head, tokens=tokens, **inputs)
     for name, value in task.config.items():
         setattr(config, name, value)
     return create_model(config, head=task.head, attn_implementation=model.attn_implementation)

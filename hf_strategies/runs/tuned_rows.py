@@ -23,7 +23,7 @@ class Job:
 
     Args:
         task: Settled.
-        processor: Of the model.
+        processor: Of the model; None while its tokenizer is not trained yet.
         sides: The rows.
         config: The checkpoint's; None where training starts from scratch.
         notes: What their user should know.

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, RandomSampler, Sampler
+from torch.utils.data import DataLoader, Dataset, RandomSampler, Sampler, SequentialSampler
 from transformers import TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, has_length
 
@@ -45,8 +45,10 @@ class SeekingMixin(Host):
             self.train_dataset = SeekableStream(self.train_dataset)
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
-        sampler = super()._get_train_sampler(train_dataset)
         self._order = None
+        if self._keeps_order:
+            return SequentialSampler(self.train_dataset)
+        sampler = super()._get_train_sampler(train_dataset)
         if type(sampler) is RandomSampler:
             seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
             balance = self.balance
@@ -98,9 +100,14 @@ class SeekingMixin(Host):
             return num_train_epochs, 0  # the host asks after an update whether it was the last
         return epoch, batches
 
+    @property
+    def _keeps_order(self) -> bool:
+        """Tell whether the data are the samples of the whole run, in the order in which they are to be read."""
+        return getattr(self.train_dataset, "keeps_order", False)
+
     def _feed(self) -> Feed:
         return Feed(
-            num_samples=len(self.train_dataset) if has_length(self.train_dataset) else None,
+            num_samples=None if self._keeps_order or not has_length(self.train_dataset) else len(self.train_dataset),
             data_seed=None if self._order is None else self._order.seed,
             samples_per_update=self.get_total_train_batch_size(self.args),
             balance=None if self.balance is None else str(self.balance),
@@ -108,6 +115,8 @@ class SeekingMixin(Host):
 
     def _position(self) -> Position:
         feed, accumulation = self._feed(), self.args.gradient_accumulation_steps
+        if self._keeps_order:  # the run is one pass, which a longer one goes on with
+            return Position(epoch=0, samples_in_epoch=self.state.global_step * feed.samples_per_update, feed=feed)
         loader = self.callback_handler.train_dataloader
         streamed = self.state.max_steps * accumulation  # what Trainer takes for an epoch of unknown length
         epoch, samples = samples_done(

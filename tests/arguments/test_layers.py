@@ -99,7 +99,7 @@ def test_recipes_are_found_by_name_and_files_by_path():
 def test_a_job_has_recipes_of_its_own_and_knows_whose_another_is():
     assert "lora" in recipe_names("finetune")
     assert "lora" not in recipe_names("pretrain")
-    with pytest.raises(UserError, match=r"^lora is a recipe of scripts/finetune\.py, not of this job \(known: masked"):
+    with pytest.raises(UserError, match=r"^lora is a recipe of scripts/finetune\.py, not of this job \(known: atten"):
         find_recipe("lora", "pretrain")
-    with pytest.raises(UserError, match=r"'qlorra', did you mean 'qlora'\? \(known: finetune, from_scratch"):
+    with pytest.raises(UserError, match=r"'qlorra', did you mean 'qlora'\? \(known: clips_from_scratch, finetune"):
         find_recipe("qlorra", "finetune")

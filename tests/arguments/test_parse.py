@@ -181,7 +181,8 @@ def test_help_and_a_refusal_come_before_torch_is_imported(argv):
 
 @pytest.mark.parametrize(("job", "name"), [(job, name) for job in JOB_TOPICS for name in recipe_names(job)])
 def test_every_shipped_recipe_parses_and_names_its_sources(job, name):
-    task = ("--task", "image-classification") if job == FINETUNE else ()
+    own = {"clips_from_scratch": "clip-classification", "text_from_scratch": "text-classification"}
+    task = ("--task", own.get(name, "image-classification")) if job == FINETUNE else ()
     assert parse_arguments([name, *task], description="", default_recipe=job, job=job).recipe == name
     assert "http" in find_recipe(name, job).read_text(encoding="utf-8")
 
@@ -217,8 +218,9 @@ def test_help_of_other_jobs_is_not_pretrainings(job, capsys):
         "documents held out",
     ):
         assert word not in text
-    for setting in ("--objective", "--isolate_documents", "--streaming", "--tokenizer "):
+    for setting in ("--objective", "--isolate_documents", "--streaming"):
         assert setting not in text
+    assert ("--tokenizer " in text) == (job == FINETUNE)  # of a model from scratch, trained on its rows
     assert "--validation_share X [0.2]" in text  # as their recipes have it
     assert ("seq2seq: " in text) == (job == FINETUNE)
     assert ("--shots TEXT ... [0 4]" in text) == (job == SCORE)

@@ -56,12 +56,20 @@ def test_what_an_augmentation_needs_is_taken_beside_it():
 
 @pytest.mark.parametrize(
     "flag",
-    ["--objective=span", "--isolate_documents", "--preprocessing_num_workers=2", "--tokenizer=chars", "--streaming"],
+    ["--objective=span", "--isolate_documents", "--preprocessing_num_workers=2", "--streaming"],
 )
 def test_settings_of_pretraining_are_none_of_fine_tuning(flag):
     name = flag.strip("-").partition("=")[0]
     said = line_of("--task", "text-classification", flag)
     assert said == f"--{name}: {name} is a setting of scripts/pretrain.py, not of this job"
+
+
+def test_a_tokenizer_is_trained_for_texts_alone():
+    said = line_of("--task", "clip-classification", "--architecture", "resnet3d", "--tokenizer", "chars")
+    assert (
+        said == "--tokenizer: tokenizer is for text-classification, token-classification, got task clip-classification"
+    )
+    assert parse("--task", "text-classification", "--architecture", "gru", "--tokenizer", "chars")
 
 
 def test_settings_of_fine_tuning_are_none_of_pretraining():

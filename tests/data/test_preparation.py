@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+import zstandard
 from transformers import ByT5Tokenizer
 
 from hf_strategies.data import TextSource, TokenizerRequest, prepare_text
@@ -115,6 +116,25 @@ def test_a_streamed_run_trains_and_evaluates_on_the_same_blocks(source, kind):
     assert len(streamed.validation) == min(len(whole.validation), 256)
     assert streamed.validation[0]["labels"].tolist() == whole.validation[0]["labels"].tolist()
     assert set(streamed.report.sides) == {"validation"}
+
+
+@pytest.mark.parametrize("shape", ["jsonl", "jsonl.zst with meta", "folder of the host library"])
+def test_web_pages_are_streamed_as_they_are_read_whole_in_the_shapes_of_c4_and_the_pile(shape, real_data, tmp_path):
+    path = real_data("pretrain_jsonl/c4_demo.jsonl")
+    whole = prepare_text(TextSource(files=(str(path),)), tokenizer=TokenizerRequest(kind="bytes"), **OPTIONS)
+    pages = [{**json.loads(line), "meta": {"pile_set_name": "Pile-CC"}} for line in path.read_text().splitlines()]
+    source = TextSource(files=(str(path),))
+    if shape != "jsonl":
+        (tmp_path / "set").mkdir()
+        packed = zstandard.compress("".join(json.dumps(page) + "\n" for page in pages).encode())
+        (tmp_path / "set" / "train.jsonl.zst").write_bytes(packed)
+        source = TextSource(files=(str(tmp_path / "set" / "train.jsonl.zst"),))
+    if shape == "folder of the host library":
+        source = TextSource(dataset_name=str(tmp_path / "set"))
+    streamed = prepare_text(source, tokenizer=TokenizerRequest(kind="bytes"), streaming=True, **OPTIONS)
+    ours = [block["input_ids"].tolist() for block in islice(streamed.train, 2_000)]
+    assert ours == [whole.train[i]["input_ids"].tolist() for i in range(2_000)]
+    assert streamed.validation[0]["labels"].tolist() == whole.validation[0]["labels"].tolist()
 
 
 def test_a_validation_set_smaller_than_one_block_is_refused(source, bytes_tokenizer):

@@ -4,7 +4,8 @@ import sys
 import pytest
 import torch
 
-from hf_strategies.distributed.devices import PEAK_TFLOPS, datasheet_flops_per_second, peak_rate
+from hf_strategies.distributed.datasheets import PEAK_TFLOPS, datasheet_flops_per_second, find_device
+from hf_strategies.distributed.devices import peak_rate
 
 
 @pytest.mark.parametrize(
@@ -70,3 +71,11 @@ def test_a_cpu_is_measured_within_half_a_second_and_draws_no_random_number():
     assert peak.measured
     assert 1e8 < peak.flops_per_second < 1e14  # one slow core, a hundred fast ones
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("text", "device"),
+    [("H100", "H100 80GB HBM3"), ("h100 pcie", "H100 PCIe"), ("4090", "RTX 4090"), ("T4", "Tesla T4"), ("L4", "L4")],
+)
+def test_a_gpu_is_found_by_what_people_call_it(text, device):
+    assert find_device(text) == device

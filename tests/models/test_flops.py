@@ -10,10 +10,12 @@ from transformers import (
     MixtralConfig,
     PaliGemmaConfig,
     PreTrainedConfig,
+    RwkvConfig,
     T5Config,
 )
 
 from hf_strategies.models.flops import multiplied_parameters, training_flops_per_token
+from hf_strategies.models.hyena import HyenaConfig
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "vocab_size": 128}
 
@@ -53,8 +55,23 @@ def test_agrees_with_torchs_count_of_matrix_products():
 
 
 def test_a_model_without_attention_has_no_attention_term():
-    config = MambaConfig(hidden_size=32, num_hidden_layers=2)
+    config = RwkvConfig(hidden_size=32, num_hidden_layers=2)
     assert training_flops_per_token(config, 1000, 4096) == 6000.0
+
+
+def test_a_state_space_reads_and_writes_its_state_as_attention_does_so_many_tokens():
+    config = MambaConfig(hidden_size=32, num_hidden_layers=2, expand=2, state_size=16)
+    assert training_flops_per_token(config, 1000, 4096) == 6000 + 12 * 2 * 64 * 16
+
+
+def test_hyenas_filters_are_no_work_of_a_token_and_its_fourier_transforms_are():
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "vocab_size": 128}
+    model = AutoModelForCausalLM.from_config(HyenaConfig(**sizes, order=3))
+    projections, short, skip, out = 32 * 128 + 128, 128 * 3 + 128, 3 * 32, 32 * 32 + 32
+    feed_forward = 32 * 64 + 64 + 64 * 32 + 32
+    counted = projections + short + skip + out + feed_forward + 3 * 2 * 32 + 128 * 32  # norms; head
+    assert multiplied_parameters(model) == counted
+    assert training_flops_per_token(model.config, 0, 1024) == 3 * 10 * 3 * 32 * 10  # log2 1024 = 10
 
 
 def test_a_sliding_window_reaches_no_further_than_it_is_wide():

@@ -42,6 +42,13 @@ def test_the_usage_is_python_that_loads_this_model(tag, said, run_events):
     assert ("model('def f('" in code) is said
 
 
+def test_a_class_of_ours_is_imported_before_the_host_is_asked_for_it():
+    ((_, _, code), *_) = code_blocks(model_card(record(package="hf_strategies.models.hyena")))
+    compile(code, "card", "exec")
+    assert code.index("\nimport hf_strategies.models.hyena ") < code.index("model = pipeline(")
+    assert "import hf_strategies" not in model_card(record())
+
+
 def test_an_encoder_is_shown_with_a_gap_to_fill(run_events):
     run_events[-2]["samples"][0]["prompt"] = "a [MASK] c"
     ((_, _, code), *_) = code_blocks(model_card(record(pipeline_tag="fill-mask", events=run_events)))

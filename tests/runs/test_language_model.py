@@ -4,15 +4,13 @@ import pytest
 from transformers import FalconConfig, FalconForCausalLM
 
 from hf_strategies.arguments.topics import ModelArguments
-from hf_strategies.distributed.pipeline.place import Place
 from hf_strategies.errors import UserError
+from hf_strategies.runs.fresh_model import unused_sizes
 from hf_strategies.runs.language_model import (
     build_model,
-    check_stages,
     load_tokenizer,
     resolve_block_size,
     sketch_model,
-    unused_sizes,
 )
 
 
@@ -107,11 +105,3 @@ def test_a_sketch_has_the_models_parameters_and_no_memory(fresh, checkpoint, byt
         name: param.shape for name, param in model.named_parameters()
     }
     assert all(param.is_meta for param in sketch.values())
-
-
-def test_a_model_that_cannot_be_split_is_refused_before_there_are_data(checkpoint):
-    check_stages(ModelArguments(model_name_or_path=checkpoint), Place(0, 2, 1), block_size=16)
-    with pytest.raises(UserError, match="3 stages need a model of at least as many layers, got 2"):
-        check_stages(ModelArguments(model_name_or_path=checkpoint), Place(0, 3, 1), block_size=16)
-    with pytest.raises(UserError, match="declares no pipeline plan"):
-        check_stages(ModelArguments(architecture="bert"), Place(0, 2, 1), block_size=16, objective="masked")

@@ -1,7 +1,9 @@
 from pathlib import Path
 
 from hf_strategies.arguments import parse_arguments
-from hf_strategies.runs.results import closing_table, hub_name, setting_rows
+from hf_strategies.models.factory import create_config, create_model
+from hf_strategies.models.sizes import resolve_sizes
+from hf_strategies.runs.results import closing_table, hub_name, own_package, setting_rows
 
 
 def test_every_setting_is_listed_with_the_place_that_set_it():
@@ -16,6 +18,13 @@ def test_every_setting_is_listed_with_the_place_that_set_it():
 def test_a_folder_of_ones_own_is_no_name_on_the_hub(tmp_path):
     assert hub_name("someone/tiny") == "someone/tiny"
     assert hub_name(str(tmp_path)) == hub_name(None) == ""
+
+
+def test_the_package_of_a_class_of_ours_is_known(tiny_lm):
+    sizes, _ = resolve_sizes("hyena", {"hidden_size": 16, "num_hidden_layers": 1})
+    hyena = create_model(create_config("hyena", vocab_size=64, max_seq_length=8, sizes=sizes))
+    assert own_package(hyena) == "hf_strategies.models.hyena"
+    assert own_package(tiny_lm) == ""
 
 
 def test_the_closing_table_fits_a_terminal():

@@ -9,10 +9,10 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from hf_strategies.arguments import parse_arguments
 from hf_strategies.arguments.tuning_topics import FINETUNE
 from hf_strategies.errors import UserError
+from hf_strategies.models.factory import count_parameters
 from hf_strategies.runs.tuned_model import (
     build_tuned_model,
     checkpoint_config,
-    count_parameters,
     known_classes,
     load_processor,
     no_loading_report,

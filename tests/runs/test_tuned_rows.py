@@ -8,7 +8,8 @@ from transformers import FalconConfig, FalconForCausalLM, TrainingArguments
 from hf_strategies.arguments import parse_arguments
 from hf_strategies.arguments.tuning_topics import FINETUNE
 from hf_strategies.data.example_packing import PackedExamples
-from hf_strategies.runs.tuned_model import build_tuned_model, count_parameters
+from hf_strategies.models.factory import count_parameters
+from hf_strategies.runs.tuned_model import build_tuned_model
 from hf_strategies.runs.tuned_rows import prepare, unpack_where_seen
 from hf_strategies.tasks import TASKS
 from hf_strategies.tasks.causal_lm import SingleExamples

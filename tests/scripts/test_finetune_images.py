@@ -240,7 +240,6 @@ def test_a_checkpoint_that_does_not_fit_is_a_line(
     assert "must be [n, channels, frames, height, width], none of them 0" in refused(
         *task, "--train_file", clips(shape=(3, 0, 8, 8))
     )
-    assert "name a checkpoint" in refused("--task", "clip-classification", "--train_file", clips())
 
 
 def test_an_augmentation_without_its_package_says_what_to_install(refused, images, monkeypatch):

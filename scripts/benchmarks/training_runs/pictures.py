@@ -101,6 +101,30 @@ def draw_scores(scores: Mapping[str, Mapping[str, Sequence[float]]], path: Path,
     _save(figure, path)
 
 
+def draw_growth(seconds: Mapping[str, tuple[Mapping[int, float], bool]], path: Path) -> None:
+    """Draw the time of a step by length, both by factors, a line per architecture: dashed ones have attention.
+
+    Args:
+        seconds: Architecture to its seconds by length, and whether it has attention.
+        path: The picture.
+    """
+    figure, ((panel,),) = _figure(1, 1, "Time of a training step by tokens of a row")
+    inks = [LIGHT[name] for name in ("train", "eval", "rate", "norm", "speed")]
+    for place, (name, (times, has_attention)) in enumerate(seconds.items()):
+        look: dict[str, Any] = {"marker": "os^Dv"[place % 5], "markersize": 4.5, "linewidth": 1.6}
+        dash = (0, (4, 2)) if has_attention else "-"
+        points = zip(*[(length, 1e3 * time) for length, time in sorted(times.items())])
+        panel.plot(*points, color=inks[place % 5], linestyle=dash, label=name, **look)
+    panel.set_xscale("log", base=2)
+    panel.set_yscale("log")
+    panel.set_xticks(sorted({length for times, _ in seconds.values() for length in times}))
+    panel.minorticks_off()
+    panel.legend(**LEGEND, ncols=2)
+    _dress(panel, "dashed: attention", "tokens", "milliseconds")
+    panel.yaxis.set_major_formatter(lambda value, _: format_number(value))
+    _save(figure, path)
+
+
 def _figure(num_rows: int, num_columns: int, title: str) -> "tuple[Figure, Any]":
     from matplotlib.figure import Figure  # half a second that a dry run does not need
 

@@ -1,0 +1,1 @@
+"""Processes that train a little, and say what memory that took."""
