@@ -57,6 +57,7 @@ BERT: Options = {
     "activation": Option("gelu", one_of(["gelu", "relu"]), "of the feed-forward layers"),
     "dropout": DROPOUT,
 }
+MODERNBERT: Options = {"dropout": DROPOUT}
 RECURRENT: Options = {
     "bidirectional": Option(
         None, or_none(SWITCH, ": a classifier's are, a language model's cannot be"), "whether layers read both ways"

@@ -65,6 +65,11 @@ BERT: Published = {
     "base": _sizes(768, 12, 12),
     "large": _sizes(1024, 24, 16),
 }
+# https://arxiv.org/abs/2412.13663, section 2.1.
+MODERNBERT: Published = {
+    "base": _sizes(768, 22, 12, 1152),
+    "large": _sizes(1024, 28, 16, 2624),
+}
 # https://arxiv.org/abs/1910.10683, section 3.7, with the widths of 1.1's gated layers; tiny:
 # https://arxiv.org/abs/2109.10686, table 2.
 T5: Published = {

@@ -164,6 +164,19 @@ ARCHITECTURES.add(
     isolates_documents=False,
 )
 ARCHITECTURES.add(
+    "modernbert",
+    "hf_strategies.models.presets:modernbert",
+    summary="ModernBERT: pre-norm encoder with RoPE, gated GELU, LayerNorm, no biases",
+    paper="https://arxiv.org/abs/2412.13663",
+    sizes=("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+    published=published.MODERNBERT,
+    options=options.MODERNBERT,
+    feed_forward_ratio=2.6667,
+    rotary=True,
+    objectives=("masked", "text-classification", "token-classification"),
+    isolates_documents=False,
+)
+ARCHITECTURES.add(
     "t5",
     "hf_strategies.models.presets:t5",
     summary="T5: pre-norm encoder and decoder with relative positions, gated GELU, RMSNorm, no biases",

@@ -40,7 +40,7 @@ def test_its_settings_go_when_another_objective_is_chosen(tmp_path):
     [
         (["--architecture", "bert"], "architecture bert learns by objective masked, got causal"),
         (["--architecture", "vit"], "architecture vit learns by objective image-classification, got causal"),
-        (["--architecture", "t5", "--objective", "masked"], r"got masked \(which fits bert\)"),
+        (["--architecture", "t5", "--objective", "masked"], r"got masked \(which fits bert, modernbert\)"),
         (["--objective", "maskd"], "expected one of causal, masked, span, got 'maskd'"),
         ([*BERT, "--patch_size", "0"], "patch_size must be at least 1, got 0"),
     ],

@@ -65,7 +65,11 @@ def test_documents_are_not_isolated_by_a_model_that_does_not_follow_the_position
 
 @pytest.mark.parametrize(
     ("architecture", "objective", "name"),
-    [("bert", "masked", "BertForMaskedLM"), ("t5", "span", "T5ForConditionalGeneration")],
+    [
+        ("bert", "masked", "BertForMaskedLM"),
+        ("modernbert", "masked", "ModernBertForMaskedLM"),
+        ("t5", "span", "T5ForConditionalGeneration"),
+    ],
 )
 def test_a_fresh_model_has_the_head_of_its_objective_and_is_continued_with_it(
     architecture, objective, name, byte_tokenizer, tmp_path
@@ -82,7 +86,7 @@ def test_a_fresh_model_has_the_head_of_its_objective_and_is_continued_with_it(
     assert {key: value.shape for key, value in sketch.state_dict().items()} == {
         key: value.shape for key, value in model.state_dict().items()
     }
-    longest = 16 if architecture == "bert" else 512  # relative positions have no end
+    longest = 512 if architecture == "t5" else 16  # relative positions have no end
     assert resolve_block_size(continued, None, objective=objective) == longest
     with pytest.raises(UserError, match=f"a causal head needs a decoder; objective {objective} fits it"):
         resolve_block_size(continued, None)

@@ -29,10 +29,16 @@ def test_every_row_is_either_learned_from_or_tested_on(data_folder, task, rows, 
     assert all(row["text"] and row["label"].isdigit() for row in pool)
 
 
-def test_the_encoder_sees_none_of_the_texts_that_it_is_to_classify(data_folder):
-    seen = {row["text"] for row in unlabelled_texts()}
-    assert len(unlabelled_texts()) == 7600 + 300 + 999
-    assert not any(row["text"] in seen for task in ("TREC", "rt-polarity") for side in sides(task) for row in side)
+def test_the_encoder_sees_texts_to_learn_from_and_none_that_is_tested(data_folder):
+    rows = unlabelled_texts()
+    seen = {row["text"] for row in rows}
+    assert all(row.keys() == {"text"} for row in rows)
+    texts = {task: [{row["text"] for row in side} for side in sides(task)] for task in ("TREC", "rt-polarity")}
+    assert len(texts["TREC"][0] & texts["TREC"][1]) == 10  # questions that stand on both sides: they are tested
+    assert len(rows) == 7600 + 300 + 999 + sum(len(learned - tested) for learned, tested in texts.values())
+    for learned, tested in texts.values():
+        assert not tested & seen
+        assert learned - tested <= seen
 
 
 def test_passages_are_whole_speeches_behind_their_first_speaker(data_folder):

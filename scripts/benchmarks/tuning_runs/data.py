@@ -37,13 +37,19 @@ def _label_lines(name: str) -> Rows:
 
 
 def unlabelled_texts() -> Rows:
-    """Return news, web pages and instructions, as `text`; none of the texts that are classified."""
+    """Return news, web pages, instructions, and what may be learned from of the texts that are classified, as `text`.
+
+    No label is among them, and no text that anything is tested on.
+    """
     with data_at("ag_news/ag_news_7600.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     texts = [". ".join(row[1:]) for row in rows if row[0].isdigit()]
     lines = data_at("pretrain_jsonl/c4_demo.jsonl").read_text("utf-8").splitlines()
     texts += [json.loads(line)["text"] for line in lines]
     texts += [" ".join(filter(None, row.values())) for row in instructions()]
+    for task in ("TREC", "rt-polarity"):
+        learned, tested = (dict.fromkeys(row["text"] for row in rows) for rows in sides(task))
+        texts += [text for text in learned if text not in tested]
     return [{"text": text} for text in texts]
 
 

@@ -104,7 +104,8 @@ def report(rows: Sequence[TunedRow]) -> Report:
         tables.append(Table(table, f"{task}, {NUM_EXAMPLES} examples, accuracy on {len(sides(task)[1]):,} test rows"))
         scores[task] = by_contender
     remarks = [
-        "The encoder was pretrained here on news, web pages and instructions: none of the texts that it classifies.",
+        "The encoder was pretrained here on news, web pages, instructions and, without labels, all texts that the "
+        "examples are drawn from; on none that is tested.",
         "The recipe is the one that the script chooses; it holds a fifth of the examples out to choose an epoch; "
         "run_glue learns from all. The test rows decide nothing, and are scored with transformers alone.",
         "from scratch is the same recipe on the same architecture, whose random weights each seed has its own of.",
