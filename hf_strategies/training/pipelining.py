@@ -5,13 +5,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from accelerate.utils import (
-    DeepSpeedEngineWrapper,
-    DeepSpeedOptimizerWrapper,
-    find_batch_size,
-    recursively_apply,
-    send_to_device,
-)
+from accelerate.utils import find_batch_size, recursively_apply, send_to_device
+from accelerate.utils.deepspeed import DeepSpeedEngineWrapper, DeepSpeedOptimizerWrapper
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
