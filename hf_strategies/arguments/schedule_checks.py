@@ -58,8 +58,12 @@ def schedule_problems(values: dict[str, Value]) -> Iterator[str]:
         yield from wrong
     if scheduler is not None and scheduler.value in SCHEDULERS:
         entry, given = SCHEDULERS[scheduler.value], (shape and shape.value) or {}
-        whole = partial(check_schedule, entry, run, (warmup and warmup.value) or 0, given)
-        yield from refused(shape or warmup or scheduler, partial(check_shape, entry, given) if wrong else whole)
+        misshapen = list(refused(shape or scheduler, partial(check_shape, entry, given)))
+        yield from misshapen
+        if not wrong and not misshapen:
+            rises = warmup is not None and warmup.value
+            blamed = warmup if rises and "instead_of_warmup" in entry.facts else shape or warmup or scheduler
+            yield from refused(blamed, partial(check_schedule, entry, run, rises or 0, given))
         evaluated = values.get("eval_strategy", scheduler)
         if entry.facts.get("stateful") and evaluated.value not in ("steps", "epoch"):
             yield f"{evaluated.where}: scheduler {entry.name} follows evaluations: set eval_strategy to steps or epoch"
@@ -67,6 +71,19 @@ def schedule_problems(values: dict[str, Value]) -> Iterator[str]:
     if curves is not None and curves.value is not None:
         for name, written in curves.value.items():
             yield from refused(curves, partial(_check_curve, name, written, values.get("optimizer"), run))
+
+
+def highest_decay(values: dict[str, Value]) -> Value | None:
+    """Return the most that weights are decayed in a run, and what sets it: a number, or a curve."""
+    decay, curves = values.get("weight_decay"), values.get("hyperparameter_curves")
+    own = (decay and decay.value) or 0.0
+    written = ((curves and curves.value) or {}).get("weight_decay")
+    if written is not None:
+        try:
+            return Value(ValueCurve.from_setting("weight_decay", written).highest(own), curves.where)
+        except UserError:
+            pass  # which has been said
+    return decay if own else None
 
 
 def _check_curve(name: str, written: Any, optimizer: Value | None, run: RunScale) -> None:

@@ -9,6 +9,7 @@ from hf_strategies.arguments.batch import tokens_per_update
 from hf_strategies.arguments.layers import SHIPPED, find_recipe, shipped_layers
 from hf_strategies.arguments.merging import Value, merge
 from hf_strategies.arguments.parse import all_settings
+from hf_strategies.errors import as_written
 from hf_strategies.planning.schedule_drawing import WIDTH, plot_text
 from hf_strategies.reports.terminal import format_value
 from hf_strategies.schedulers import SCHEDULERS, RunScale, bind_curve
@@ -65,4 +66,4 @@ def _written(value: Any) -> str:
     """Write a value as a recipe may have it."""
     if isinstance(value, Mapping | list):
         return yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False).strip()
-    return format_value(int(value) if isinstance(value, float) and value.is_integer() else value)
+    return format_value(as_written(value))

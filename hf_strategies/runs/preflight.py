@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import nn
 from transformers import TrainingArguments
 
@@ -23,6 +25,7 @@ from hf_strategies.optimizers import OPTIMIZERS, resolve_param_groups
 from hf_strategies.reports import format_count
 from hf_strategies.reports.terminal import format_bytes
 from hf_strategies.runs import startup
+from hf_strategies.runs.host_choices import check_hosts_optimizer
 from hf_strategies.runs.state_memory import count_states
 from hf_strategies.schedulers import SCHEDULERS, RunScale, check_schedule
 
@@ -160,9 +163,11 @@ def groups(run: Run) -> Iterator[Verdict]:
     strategy = run.arguments.strategy
     trained = [param for param in run.model.parameters() if param.requires_grad]
     if strategy.optimizer is None:
-        yield Verdict("groups", f"{len(trained)} tensors, in the host's own groups")
+        told = f"{len(trained)} tensors, in the host's own groups"
+        yield from _tried("groups", told, lambda: check_hosts_optimizer(run.args, run.model))
         return
     try:
+        check_class(strategy.optimizer, run.args, strategy.optimizer_kwargs or {})
         made = resolve_param_groups(
             strategy.optimizer, run.model, lr=run.args.learning_rate, param_groups=strategy.param_groups
         )
@@ -172,6 +177,23 @@ def groups(run: Run) -> Iterator[Verdict]:
     owned = sum(group["num_tensors"] for group in made)
     told = f"{owned} of {len(trained)} trained tensors in {len(made)} groups"
     yield Verdict("groups", told, OK if owned == len(trained) else ERROR)
+
+
+def check_class(name: str, args: TrainingArguments, hyper: Mapping[str, Any]) -> None:
+    """Try an optimizer of which only its class knows the settings, on one small matrix.
+
+    Args:
+        name: On the shelf.
+        args: The host's part of the run.
+        hyper: Its settings.
+
+    Raises:
+        UserError: There is no such class, or it refuses a setting.
+    """
+    entry = OPTIMIZERS[name]
+    if entry.facts["hyperparameters"] is None:
+        probe = {"params": [nn.Parameter(torch.zeros(2, 2))], "weight_decay": args.weight_decay}
+        entry.build([probe], lr=args.learning_rate, **hyper)
 
 
 def sharding(run: Run) -> Iterator[Verdict]:
