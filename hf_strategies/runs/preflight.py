@@ -28,6 +28,7 @@ from hf_strategies.runs import startup
 from hf_strategies.runs.host_choices import check_hosts_optimizer
 from hf_strategies.runs.state_memory import count_states
 from hf_strategies.schedulers import SCHEDULERS, RunScale, check_schedule
+from hf_strategies.schedulers.lengths import UNKNOWN
 
 OK, WARNING, ERROR = "ok", "warning", "error"
 LONG_WARMUP = 0.5  # of a run: most of it goes by below the rate that was asked for
@@ -129,17 +130,19 @@ def schedule(run: Run) -> Iterator[Verdict]:
         return
     arguments, sequences = run.arguments, startup.sequences_per_update(run.args)
     tokens = run.block_size and sequences * run.block_size
-    scale = RunScale(run.updates, tokens, run.samples and math.ceil(run.samples / sequences))
-    strategy = arguments.strategy
+    # Epochs of text that has not been read are taken for so short that every length fits; training checks again.
+    scale = RunScale(run.updates, tokens, 1 / UNKNOWN if run.samples is None else math.ceil(run.samples / sequences))
+    strategy, asked = arguments.strategy, arguments.training.get("warmup_steps") or 0
     try:
-        warmup = scale.updates("warmup_steps", arguments.training.get("warmup_steps") or 0, rounding=math.ceil)
+        warmup = scale.updates("warmup_steps", asked, rounding=math.ceil)
         if strategy.scheduler is not None:
             check_schedule(SCHEDULERS[strategy.scheduler], scale, warmup, strategy.scheduler_kwargs or {})
     except UserError as error:
         yield Verdict("schedule", str(error), ERROR)
         return
     name = strategy.scheduler or run.args.lr_scheduler_type.value
-    told = f"{name}, {warmup:,} of {run.updates:,} updates are warmup"
+    rise = asked if run.samples is None and isinstance(asked, str) and "epoch" in asked else f"{warmup:,}"
+    told = f"{name}, {rise} of {run.updates:,} updates are warmup"
     yield Verdict("schedule", told, WARNING if warmup > LONG_WARMUP * run.updates else OK)
 
 

@@ -23,6 +23,7 @@ from hf_strategies.schedulers.rises import WARMUP_SHAPES
 # which may be longer than the run. Milestones are a list of lengths, each counted from the start.
 PHASES = ("num_rise_steps", "num_plateau_steps", "num_decay_steps")
 PERIODS = ("num_period_steps", "num_timescale_steps", "step_size")
+LENGTH = 'updates, a share of the run in (0, 1), "2M tokens" or "3 epochs"'
 # What a builder takes that is no shape, and what to do in a training instead.
 NOT_SHAPES = {"num_training_steps": "set max_steps", "num_warmup_steps": "set warmup_steps"}
 # What a warmup takes, beside any curve that can have one.
@@ -81,6 +82,17 @@ def settings_of(entry: Entry) -> dict[str, inspect.Parameter]:
 def accepted_by(entry: Entry) -> list[str]:
     """The arguments that may be written for an entry: its own, and a warmup's where it can have one."""
     return [*settings_of(entry), *(WARMUP if entry.facts["warmup"] in ("before", "over") else ())]
+
+
+def describe_shape(entry: Entry) -> list[tuple[str, Any, str]]:
+    """List what may be written for an entry: each argument, its default (empty where it has none), what it may be."""
+    parameters, defaults = settings_of(entry), {**WARMUP, **entry.facts.get("defaults", {})}
+    described = []
+    for name in accepted_by(entry):
+        default = parameters[name].default if name in parameters else defaults[name]
+        allowed = LENGTH if name in (*PHASES, *PERIODS) else OWN_RANGES.get((entry.name, name), RANGES[name])[1]
+        described.append((name, defaults.get(name, default), allowed))
+    return described
 
 
 def refuse_unknown(owner: str, written: Iterable[str], known: list[str]) -> None:
