@@ -53,7 +53,6 @@ SHELVES: dict[str, Registry] = {
     "callbacks": CALLBACKS,
 }
 RECIPES = "recipes"  # those of all jobs
-NEEDED = "(required)"
 
 
 def list_shelves(names: Sequence[str]) -> Iterator[str]:
@@ -113,27 +112,26 @@ def _describe(kind: str, entry: Entry) -> str:
 
 
 def _settings(kind: str, entry: Entry) -> dict[str, str]:
-    """List an entry's settings, with their defaults or that there is none, and what each may be where a rule says."""
-    if kind == OPTIMIZERS.kind and entry.member:
-        from hf_strategies.optimizers.library_classes import class_settings  # needs the library
+    """List an entry's settings with their defaults, or that there is none; and what each may be, where a rule says."""
+    rows = describe_shape(entry) if kind == SCHEDULERS.kind else _signature(kind, entry)
+    return {
+        f"{name} (required)" if default is inspect.Parameter.empty else f"{name} = {format_value(default)}": allowed
+        for name, default, allowed in rows
+    }
 
-        return {_assignment(found): "" for found in class_settings(entry.member)}
-    if kind == SCHEDULERS.kind:
-        return {
-            f"{name} {NEEDED}" if default is inspect.Parameter.empty else f"{name} = {format_value(default)}": allowed
-            for name, default, allowed in describe_shape(entry)
-        }
-    named = [
-        found
+
+def _signature(kind: str, entry: Entry) -> list[tuple[str, Any, str]]:
+    """List what a builder takes by name: each argument, its default (empty where it has none), what it may be."""
+    if kind == OPTIMIZERS.kind and entry.member:
+        from hf_strategies.optimizers.library_classes import class_settings  # here, since it needs the library
+
+        return [(found.name, found.default, "") for found in class_settings(entry.member)]
+    ranges = OPTIMIZER_RANGES if kind == OPTIMIZERS.kind else {}
+    return [
+        (found.name, found.default, ranges[found.name][1] if found.name in ranges else "")
         for found in inspect.signature(entry.build).parameters.values()
         if found.default is not found.empty or found.kind is found.KEYWORD_ONLY
     ]
-    ranges = OPTIMIZER_RANGES if kind == OPTIMIZERS.kind else {}
-    return {_assignment(found): ranges.get(found.name, (None, ""))[1] for found in named}
-
-
-def _assignment(found: inspect.Parameter) -> str:
-    return f"{found.name} {NEEDED}" if found.default is found.empty else f"{found.name} = {format_value(found.default)}"
 
 
 def _line(name: str, value: Any) -> str:

@@ -132,13 +132,10 @@ def merge(
             merged[name] = item
         if "learning_rate" in values:
             rates_optimizer = _optimizer(merged)
-    rate = merged.get("learning_rate")
-    if rate is not None and rates_optimizer is not None and (now := _optimizer(merged)) is not None:
-        if now.value != rates_optimizer.value:
-            notes.append(
-                f"learning_rate {rate.value:g} ({rate.where}) was chosen for {rates_optimizer.value}: "
-                f"{now.value} ({now.where}) may want another"
-            )
+    rate, now = merged.get("learning_rate"), _optimizer(merged)
+    if rate is not None and now is not None and rates_optimizer is not None and now.value != rates_optimizer.value:
+        chosen_for = f"{rate.value} ({rate.where}) was chosen for {rates_optimizer.value}"
+        notes.append(f"learning_rate {chosen_for}: {now.value} ({now.where}) may want another")
     return merged, notes
 
 

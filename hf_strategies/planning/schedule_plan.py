@@ -68,7 +68,9 @@ def plan_schedule(arguments: Arguments, updates_per_epoch: int | None) -> Plan:
     if strategy.scheduler is None:
         kind = training.get("lr_scheduler_type", "linear")
         raise UserError(f"the schedule {kind!r} is the host's own: a plan draws what --scheduler names")
-    run = RunScale(planned_updates(training, updates_per_epoch), tokens_per_update(arguments.values), updates_per_epoch)
+    run = RunScale(
+        planned_updates(training, updates_per_epoch), tokens_per_update(arguments.values), updates_per_epoch
+    )
     shape, warmup = strategy.scheduler_kwargs or {}, arguments.values.get("warmup_steps")
     try:
         rise = run.updates("warmup_steps", training.get("warmup_steps") or 0, rounding=math.ceil)

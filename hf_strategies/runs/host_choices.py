@@ -1,4 +1,4 @@
-"""What the host would find wrong with its own optimizers and schedules as training begins, found before data are read."""
+"""What the host would find wrong with its own optimizers and schedules when training begins, found before."""
 
 import torch
 from torch import nn

@@ -75,7 +75,9 @@ class RunScale:
 
     def _refusal(self, name: str, length: Any, bounded: bool) -> UserError:
         room = f"in [0, {self.num_training_steps}]" if bounded and self.num_training_steps < UNKNOWN else ">= 0"
-        return UserError(f"{name} must be a whole number of updates {room}, {self._other_units()}, got {as_written(length)!r}")
+        return UserError(
+            f"{name} must be a whole number of updates {room}, {self._other_units()}, got {as_written(length)!r}"
+        )
 
     def _other_units(self) -> str:
         tokens = ['"2M tokens"'] if self.tokens_per_update is not None else []
