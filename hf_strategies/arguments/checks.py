@@ -12,7 +12,7 @@ from hf_strategies.arguments.merging import BELONGS_TO, OF_ARCHITECTURE, Value
 from hf_strategies.arguments.objective_checks import objective_problems
 from hf_strategies.arguments.prompting_checks import prompting_problems
 from hf_strategies.arguments.quantities import parse_batch_size
-from hf_strategies.arguments.schedule_checks import highest_decay, refused, schedule_problems
+from hf_strategies.arguments.schedule_checks import asked_decays, refused, schedule_problems
 from hf_strategies.arguments.tuning_checks import tuning_problems
 from hf_strategies.arguments.tuning_topics import FINETUNE, SCORE
 from hf_strategies.data.mixture_request import parse_mixture
@@ -165,14 +165,17 @@ def _averaging_problems(optimizer: Value, values: dict[str, Value]) -> Iterator[
 
 def _decay_problems(values: dict[str, Value]) -> Iterator[str]:
     """Refuse a decay that would not shrink weights but turn their signs."""
-    rate, kwargs, decay = values.get("learning_rate"), values.get("optimizer_kwargs"), highest_decay(values)
-    if decay is None or (rate is not None and rate.value is not None and not RANGES["learning_rate"][0](rate.value)):
+    rate, kwargs = values.get("learning_rate"), values.get("optimizer_kwargs")
+    if rate is not None and rate.value is not None and not RANGES["learning_rate"][0](rate.value):
         return  # a rate that is out of range has been refused
     is_independent = kwargs is not None and (kwargs.value or {}).get("decay") == "independent"
     base = 1.0 if is_independent else (rate and rate.value) or HOSTS_LEARNING_RATE
-    if 1 <= base * decay.value < math.inf:
-        times = "" if is_independent else f" times a learning rate of {base:g}"
-        yield f"{decay.where}: weight_decay must take less than all of a weight in a step, got {decay.value:g}{times}"
+    times = "" if is_independent else f" times a learning rate of {base:g}"
+    for decay in asked_decays(values):
+        if 1 <= base * decay.value < math.inf:
+            must = "weight_decay must take less than all of a weight in a step"
+            yield f"{decay.where}: {must}, got {decay.value:g}{times}"
+            return
 
 
 def change_problems(values: dict[str, Value], known: Collection[str]) -> Iterator[str]:

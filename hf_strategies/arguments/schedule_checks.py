@@ -61,9 +61,10 @@ def schedule_problems(values: dict[str, Value]) -> Iterator[str]:
         misshapen = list(refused(shape or scheduler, partial(check_shape, entry, given)))
         yield from misshapen
         if not wrong and not misshapen:
-            rises = warmup is not None and warmup.value
-            blamed = warmup if rises and "instead_of_warmup" in entry.facts else shape or warmup or scheduler
-            yield from refused(blamed, partial(check_schedule, entry, run, rises or 0, given))
+            blamed, rise = shape or warmup or scheduler, (warmup and warmup.value) or 0
+            if warmup is not None and rise and "instead_of_warmup" in entry.facts:
+                blamed = warmup
+            yield from refused(blamed, partial(check_schedule, entry, run, rise, given))
         evaluated = values.get("eval_strategy", scheduler)
         if entry.facts.get("stateful") and evaluated.value not in ("steps", "epoch"):
             yield f"{evaluated.where}: scheduler {entry.name} follows evaluations: set eval_strategy to steps or epoch"
@@ -73,17 +74,17 @@ def schedule_problems(values: dict[str, Value]) -> Iterator[str]:
             yield from refused(curves, partial(_check_curve, name, written, values.get("optimizer"), run))
 
 
-def highest_decay(values: dict[str, Value]) -> Value | None:
-    """Return the most that weights are decayed in a run, and what sets it: a number, or a curve."""
+def asked_decays(values: dict[str, Value]) -> Iterator[Value]:
+    """Yield what weights are decayed by, and the most that a curve makes of it, each with where it stands."""
     decay, curves = values.get("weight_decay"), values.get("hyperparameter_curves")
-    own = (decay and decay.value) or 0.0
-    written = ((curves and curves.value) or {}).get("weight_decay")
-    if written is not None:
+    if decay is not None and decay.value is not None:
+        yield decay
+    if curves is not None and curves.value is not None and "weight_decay" in curves.value:
         try:
-            return Value(ValueCurve.from_setting("weight_decay", written).highest(own), curves.where)
+            curve = ValueCurve.from_setting("weight_decay", curves.value["weight_decay"])
         except UserError:
-            pass  # which has been said
-    return decay if own else None
+            return  # which has been said
+        yield Value(curve.highest((decay and decay.value) or 0.0), curves.where)
 
 
 def _check_curve(name: str, written: Any, optimizer: Value | None, run: RunScale) -> None:

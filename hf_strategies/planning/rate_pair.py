@@ -1,6 +1,5 @@
 """An optimizer's two rates in a search over one: the rate of embeddings, head and vectors follows that of matrices."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from hf_strategies.arguments import parse_arguments
@@ -13,7 +12,7 @@ RATE, PAIRED = "learning_rate", "optimizer_kwargs.adamw_lr"
 NOTE = f"adamw_lr keeps its ratio to {RATE}; to set it apart: --vary {PAIRED}=VALUE,..."
 
 
-def with_paired_rate(recipe: str | None, fixed: Mapping[str, Any], values: SettingValues) -> SettingValues:
+def with_paired_rate(recipe: str | None, fixed: dict[str, Any], values: SettingValues) -> SettingValues:
     """Add the second rate to what a trial tries, where it tries the first alone: as much times its own as the first.
 
     Args:
