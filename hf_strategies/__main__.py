@@ -28,10 +28,12 @@ from hf_strategies.metrics import METRICS
 from hf_strategies.models import ARCHITECTURES
 from hf_strategies.objectives import OBJECTIVES
 from hf_strategies.optimizers import OPTIMIZERS
+from hf_strategies.optimizers.hyperparameters import RANGES as OPTIMIZER_RANGES
 from hf_strategies.planning.shipped_files import write_configs
 from hf_strategies.registry import Entry, Registry
 from hf_strategies.reports.terminal import format_table, format_value
 from hf_strategies.schedulers import SCHEDULERS
+from hf_strategies.schedulers.shapes import describe_shape
 from hf_strategies.tasks import TASKS
 
 SHELVES: dict[str, Registry] = {
@@ -102,20 +104,42 @@ def _describe(kind: str, entry: Entry) -> str:
     shown = {name: value for name, value in entry.facts.items() if name not in ("hyperparameters", "check_options")}
     facts = [(name, inspect.getdoc(value) if callable(value) else value) for name, value in shown.items()]
     build = entry.build
-    named = [found for found in inspect.signature(build).parameters.values() if found.default is not found.empty]
-    settings = "; ".join(f"{found.name} = {format_value(found.default)}" for found in named)
-    rows = [("summary", entry.summary), ("paper", entry.paper), *facts, ("settings", settings)]
-    listed = [_line(name, value) for name, value in rows if value not in ("", None)]
+    rows = [("summary", entry.summary), ("paper", entry.paper), *facts, ("settings", _settings(kind, entry))]
+    listed = [_line(name, value) for name, value in rows if value not in ("", None, {})]
     said = inspect.getdoc(build.func if isinstance(build, partial) else build) or ""
     body = "\n".join([*listed, "", *said.splitlines()])
     return f"{kind} {entry.name}\n{textwrap.indent(body, '  ')}\n"
+
+
+def _settings(kind: str, entry: Entry) -> dict[str, str]:
+    """List an entry's settings with their defaults, or that there is none; and what each may be, where a rule says."""
+    rows = describe_shape(entry) if kind == SCHEDULERS.kind else _signature(kind, entry)
+    return {
+        f"{name} (required)" if default is inspect.Parameter.empty else f"{name} = {format_value(default)}": allowed
+        for name, default, allowed in rows
+    }
+
+
+def _signature(kind: str, entry: Entry) -> list[tuple[str, Any, str]]:
+    """List what a builder takes by name: each argument, its default (empty where it has none), what it may be."""
+    if kind == OPTIMIZERS.kind and entry.member:
+        from hf_strategies.optimizers.library_classes import class_settings  # here, since it needs the library
+
+        return [(found.name, found.default, "") for found in class_settings(entry.member)]
+    ranges = OPTIMIZER_RANGES if kind == OPTIMIZERS.kind else {}
+    return [
+        (found.name, found.default, ranges[found.name][1] if found.name in ranges else "")
+        for found in inspect.signature(entry.build).parameters.values()
+        if found.default is not found.empty or found.kind is found.KEYWORD_ONLY
+    ]
 
 
 def _line(name: str, value: Any) -> str:
     """Write a fact in a line; of a table, a line for each of its rows."""
     title = name.replace("_", " ")
     if isinstance(value, Mapping):
-        return "\n".join([f"{title}:", *(f"  {key}: {format_value(row)}" for key, row in value.items())])
+        rows = [f"  {key}: {format_value(row)}" if row != "" else f"  {key}" for key, row in value.items()]
+        return "\n".join([f"{title}:", *rows])
     return f"{title}: {format_value(value)}"
 
 

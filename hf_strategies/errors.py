@@ -43,8 +43,14 @@ class LostRankError(Exception):
 
 def did_you_mean(word: object, known: Iterable[object]) -> str:
     """Return `, did you mean 'x'?` for the known name nearest to `word`, or nothing when none is near."""
-    near = difflib.get_close_matches(str(word), list(map(str, known)), n=1)
-    return f", did you mean {near[0]!r}?" if near else ""
+    by_lowered = {str(name).lower(): str(name) for name in known}
+    near = difflib.get_close_matches(str(word).lower(), by_lowered, n=1)
+    return f", did you mean {by_lowered[near[0]]!r}?" if near else ""
+
+
+def as_written(value: object) -> object:
+    """Return a number as its user would write it: 500 for the 500.0 that a setting of fractions has become."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value
 
 
 def first_line(error: BaseException) -> str:

@@ -22,6 +22,11 @@ def is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def up_to(limit: float) -> Rule:
+    """Return the rule that admits numbers above 0, as far as one may be meant."""
+    return (lambda value: is_number(value) and 0 < value <= limit, f"a number above 0 and at most {limit:g}")
+
+
 def one_of(words: Iterable[str]) -> Rule:
     """Return the rule that admits these words."""
     known = list(words)
@@ -40,6 +45,7 @@ LEARNING_RATE: Rule = (
     lambda value: is_number(value) and 0 <= value <= MAX_LEARNING_RATE,
     f"a number in [0, {MAX_LEARNING_RATE}]",
 )
+SAM_RHO: Rule = up_to(10)  # 0.05 is typical; further uphill lies another model
 
 
 def or_none(rule: Rule, meaning: str = "") -> Rule:

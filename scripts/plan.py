@@ -43,6 +43,8 @@ python scripts/plan.py schedule mine.yaml --max_steps 10000 --png plans/long.png
     of one's own settings, in another length
 python scripts/plan.py schedule --scheduler step --scheduler_kwargs "step_size=30 epochs" --updates_per_epoch 5
     lengths in epochs: a plan does not read the data, so it must be told
+python scripts/plan.py schedule --cooldown_from runs/trunk/checkpoint-2000 --cooldown_steps 400
+    a cooldown, with its trunk before it
 
 The rest of the line is that of scripts/pretrain.py. The rate drawn is that of --learning_rate; parameter groups with
 another rate follow the same curve from theirs. Those of hyperparameter_curves are drawn below it.
@@ -122,10 +124,12 @@ def schedule(words: Sequence[str]) -> None:
     if problems:
         raise UserError("\n".join(problems))
     arguments = parse_arguments(rest, description=SCHEDULE, default_recipe=DEFAULT_RECIPE)
-    curves = plan_schedule(arguments, options.updates_per_epoch)
-    for curve in curves:
+    plan = plan_schedule(arguments, options.updates_per_epoch)
+    for curve in plan.curves:
         print(f"{curve.name}, {curve.scheduler}: {curve.describe()}\n{plot_text(curve.values)}\n")
-    draw_schedule(curves, path, title=f"{arguments.name}: {len(curves[0].values):,} updates")
+    draw_schedule(plan.curves, path, title=f"{arguments.name}: {plan.curves[0].num_updates:,} updates")
+    for note in plan.notes:
+        print(f"note     {note}")
     print(f"picture  {path}")
 
 

@@ -1,7 +1,7 @@
 """Find a learning rate, or any other settings, before the time is spent on a long run.
 
-python scripts/sweep.py pretrain --vary learning_rate=1e-3,2e-3,4e-3,8e-3
-    try four rates; a table, a picture of loss against rate, and the best as a recipe
+python scripts/sweep.py pretrain --vary learning_rate=3e-3,6e-3,1.2e-2,2.4e-2
+    try four rates; a table, a picture of loss against rate, and the best as a recipe; Muon's second rate follows
 python scripts/sweep.py mine.yaml --vary learning_rate=2e-3,4e-3 --vary optimizer_kwargs.momentum=0.9,0.95 --seeds 0,1
     every combination, each with two seeds, on top of one's own settings
 python scripts/sweep.py mine.yaml --search optuna --trials 20 --vary learning_rate=1e-4..1e-1 --vary weight_decay=0,0.1

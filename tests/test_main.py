@@ -40,8 +40,33 @@ def test_the_recipes_of_all_scripts_are_listed_with_theirs(capsys):
 def test_settings_are_shown_with_their_defaults_and_their_meaning(capsys):
     assert main(["show", "cosine"]) == 0
     shown = capsys.readouterr().out
-    assert "  settings: min_lr_ratio = 0.0; num_cycles = 0.5\n" in shown
+    assert "  settings:\n    min_lr_ratio = 0.0: a number in [0, 1]\n    num_cycles = 0.5: " in shown
     assert "Follow a cosine of `num_cycles` whole waves" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        (
+            "step",
+            ["step_size (required): updates, a share of", "warmup_shape = linear: one of linear, cosine"],
+        ),
+        ("warmup_stable_decay", ["num_decay_steps (required)", "decay_shape = one_minus_sqrt: one of linear, cosine"]),
+        ("sequence", ["phases (required): a list of phases"]),
+        ("one_cycle", ["num_rise_steps = 0.3: updates"]),
+        ("muon", ["scaling = rms: one of rms, spectral"]),
+    ],
+)
+def test_what_must_be_set_and_what_it_may_be_is_shown(name, lines, capsys):
+    assert main(["show", name]) == 0
+    shown = capsys.readouterr().out
+    for line in lines:
+        assert f"\n    {line}" in shown
+
+
+def test_what_a_plateau_follows_is_said(capsys):
+    assert main(["show", "reduce_on_plateau"]) == 0
+    assert "metric_for_best_model" in capsys.readouterr().out
 
 
 def test_what_an_optimizer_keeps_is_said_in_words(capsys):
@@ -52,10 +77,14 @@ def test_what_an_optimizer_keeps_is_said_in_words(capsys):
 def test_a_family_is_listed_and_any_member_is_shown(capsys):
     assert main(["list", "optimizers"]) == 0
     assert "pytorch_optimizer:NAME" in capsys.readouterr().out
+    pytest.importorskip("pytorch_optimizer")
     assert main(["show", "pytorch_optimizer:Adan"]) == 0
     shown = capsys.readouterr().out
     assert "optimizer pytorch_optimizer:Adan" in shown
     assert "package: pytorch_optimizer" in shown
+    assert "\n    betas = 0.98, 0.92, 0.99\n" in shown
+    assert main(["show", "pytorch_optimizer:Adn"]) == 2
+    assert "pytorch_optimizer has no optimizer 'Adn', did you mean 'A" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

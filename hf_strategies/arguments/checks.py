@@ -12,15 +12,15 @@ from hf_strategies.arguments.merging import BELONGS_TO, OF_ARCHITECTURE, Value
 from hf_strategies.arguments.objective_checks import objective_problems
 from hf_strategies.arguments.prompting_checks import prompting_problems
 from hf_strategies.arguments.quantities import parse_batch_size
-from hf_strategies.arguments.schedule_checks import refused, schedule_problems
+from hf_strategies.arguments.schedule_checks import asked_decays, refused, schedule_problems
 from hf_strategies.arguments.tuning_checks import tuning_problems
 from hf_strategies.arguments.tuning_topics import FINETUNE, SCORE
 from hf_strategies.data.mixture_request import parse_mixture
-from hf_strategies.errors import did_you_mean
+from hf_strategies.errors import as_written, did_you_mean
 from hf_strategies.models import ARCHITECTURES
 from hf_strategies.objectives import OBJECTIVES
 from hf_strategies.optimizers import OPTIMIZERS, check_group_settings, check_optimizer_settings
-from hf_strategies.ranges import MAX_LEARNING_RATE, Rule
+from hf_strategies.ranges import MAX_LEARNING_RATE, SAM_RHO, Rule
 from hf_strategies.schedulers import SCHEDULERS
 from hf_strategies.tasks import TASKS
 
@@ -45,7 +45,7 @@ RANGES: dict[str, Rule] = {
     "max_grad_norm": NOT_NEGATIVE,
     "clip_grad_value": POSITIVE,
     "adaptive_clipping": POSITIVE,
-    "sam_rho": POSITIVE,
+    "sam_rho": SAM_RHO,
     "z_loss": POSITIVE,
     "guard_patience": AT_LEAST_ONE,
     "guard_rollbacks": NOT_NEGATIVE,
@@ -115,7 +115,7 @@ def find_problems(values: dict[str, Value], job: str) -> Iterator[str]:
     for name, (holds, expected) in RANGES.items():
         given = values.get(name)
         if given is not None and given.value is not None and not holds(given.value):
-            yield f"{given.where}: {name} must be {expected}, got {given.value}"
+            yield f"{given.where}: {name} must be {expected}, got {as_written(given.value)}"
     for name, shelf in SHELVES.items():
         given = values.get(name)
         if given is not None and given.value is not None and given.value not in shelf:
@@ -165,14 +165,17 @@ def _averaging_problems(optimizer: Value, values: dict[str, Value]) -> Iterator[
 
 def _decay_problems(values: dict[str, Value]) -> Iterator[str]:
     """Refuse a decay that would not shrink weights but turn their signs."""
-    decay, rate, kwargs = (values.get(name) for name in ("weight_decay", "learning_rate", "optimizer_kwargs"))
-    if decay is None or decay.value is None:
-        return
+    rate, kwargs = values.get("learning_rate"), values.get("optimizer_kwargs")
+    if rate is not None and rate.value is not None and not RANGES["learning_rate"][0](rate.value):
+        return  # a rate that is out of range has been refused
     is_independent = kwargs is not None and (kwargs.value or {}).get("decay") == "independent"
     base = 1.0 if is_independent else (rate and rate.value) or HOSTS_LEARNING_RATE
-    if 1 <= base * decay.value < math.inf:
-        times = "" if is_independent else f" times a learning rate of {base:g}"
-        yield f"{decay.where}: weight_decay must take less than all of a weight in a step, got {decay.value:g}{times}"
+    times = "" if is_independent else f" times a learning rate of {base:g}"
+    for decay in asked_decays(values):
+        if 1 <= base * decay.value < math.inf:
+            must = "weight_decay must take less than all of a weight in a step"
+            yield f"{decay.where}: {must}, got {decay.value:g}{times}"
+            return
 
 
 def change_problems(values: dict[str, Value], known: Collection[str]) -> Iterator[str]:

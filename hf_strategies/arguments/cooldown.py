@@ -33,6 +33,11 @@ def read_trunk(checkpoint: Path) -> Layer:
     Raises:
         UserError: There is no such checkpoint, or its folder holds no settings.
     """
+    if not (checkpoint / "trainer_state.json").is_file() and (checkpoint / TRUNK_CONFIG).is_file():
+        saved = [path for path in checkpoint.glob("checkpoint-*") if path.name.rpartition("-")[2].isdigit()]
+        newest = max(saved, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+        has = "and holds no checkpoint" if newest is None else f"name one of its checkpoints, the newest is {newest}"
+        raise UserError(f"{checkpoint} is a run's folder{' ' if newest is None else ': '}{has}")
     if not (checkpoint / "trainer_state.json").is_file():
         raise UserError(f"{checkpoint} is not a checkpoint (no trainer_state.json in it)")
     path = checkpoint.absolute().parent / TRUNK_CONFIG

@@ -57,7 +57,11 @@ def _setting(node: ast.AnnAssign, enums: dict[str, tuple[str, ...]]) -> Setting:
         shape["types"] += (kind,)
         help_text += f" {more_help}"
     return Setting(
-        name=node.target.id, default=default, help=re.sub(r"\s+", " ", help_text).strip(), topic=TOPIC, **shape
+        name=node.target.id,
+        default=default,
+        help=re.sub(r"\s+", " ", help_text).replace("%%", "%").strip(),
+        topic=TOPIC,
+        **shape,
     )
 
 

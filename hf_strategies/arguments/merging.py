@@ -1,10 +1,12 @@
 """How layers combine: the highest one that sets a name wins, and a choice takes its own settings with it."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
 from hf_strategies.arguments.layers import SHIPPED, Layer, unknown_setting
 from hf_strategies.arguments.settings import Setting, convert
+from hf_strategies.optimizers import OPTIMIZERS
 from hf_strategies.schedulers import SCHEDULERS
 
 PROPORTIONS = (
@@ -42,6 +44,12 @@ WHOLE = ("label_words", "mixture")
 BELONGS_TO = {
     name: tuple(choice for choice, owned in OWNED.items() if name in owned)
     for name in dict.fromkeys(name for owned in OWNED.values() for name in owned)
+}
+
+# Choices of the host, and those of ours that a name may have been meant for.
+ON_A_SHELF: dict[str, tuple[str, Container]] = {
+    "optim": ("optimizer", OPTIMIZERS),
+    "lr_scheduler_type": ("scheduler", SCHEDULERS),
 }
 
 # Choices of which a run can have only one: (the choice, the others that it replaces in lower layers).
@@ -97,6 +105,7 @@ def merge(
     """
     merged: dict[str, Value] = {}
     notes: list[str] = []
+    rates_optimizer: Value | None = None  # that the learning rate was chosen beside
     for layer in layers:
         values = _converted(layer, settings, problems)
         chosen = [name for name, item in values.items() if _is_choice(name, item.value)]
@@ -121,6 +130,12 @@ def merge(
             if below is not None and adds_up and isinstance(item.value, dict):
                 item = Value({**below.value, **item.value}, item.where)  # the same choice: its settings add up
             merged[name] = item
+        if "learning_rate" in values:
+            rates_optimizer = _optimizer(merged)
+    rate, now = merged.get("learning_rate"), _optimizer(merged)
+    if rate is not None and now is not None and rates_optimizer is not None and now.value != rates_optimizer.value:
+        chosen_for = f"{rate.value} ({rate.where}) was chosen for {rates_optimizer.value}"
+        notes.append(f"learning_rate {chosen_for}: {now.value} ({now.where}) may want another")
     return merged, notes
 
 
@@ -138,6 +153,12 @@ def _is_choice(name: str, value: Any) -> bool:
     return not ((name == "max_steps" and value < 1) or (name == "max_grad_norm" and value == 0))
 
 
+def _optimizer(merged: dict[str, Value]) -> Value | None:
+    """Return the optimizer that was chosen, ours or the host's."""
+    chosen = [merged[name] for name in ("optimizer", "optim") if name in merged]
+    return next((item for item in chosen if item.value is not None), None)
+
+
 def _takes_no_warmup(scheduler: Any) -> bool:
     return scheduler in SCHEDULERS and "instead_of_warmup" in SCHEDULERS[scheduler].facts
 
@@ -151,7 +172,9 @@ def _converted(layer: Layer, settings: dict[str, Setting], problems: list[str]) 
         try:
             values[name] = Value(convert(settings[name], written.value), written.where)
         except ValueError as error:
-            problems.append(f"{written.where}: {name}: {error}")
+            ours, shelf = ON_A_SHELF.get(name, ("", ()))
+            instead = f"{written.value} is one of ours: write {ours} for {name}" if written.value in shelf else error
+            problems.append(f"{written.where}: {name}: {instead}")
     return values
 
 

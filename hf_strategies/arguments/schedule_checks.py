@@ -58,8 +58,13 @@ def schedule_problems(values: dict[str, Value]) -> Iterator[str]:
         yield from wrong
     if scheduler is not None and scheduler.value in SCHEDULERS:
         entry, given = SCHEDULERS[scheduler.value], (shape and shape.value) or {}
-        whole = partial(check_schedule, entry, run, (warmup and warmup.value) or 0, given)
-        yield from refused(shape or warmup or scheduler, partial(check_shape, entry, given) if wrong else whole)
+        misshapen = list(refused(shape or scheduler, partial(check_shape, entry, given)))
+        yield from misshapen
+        if not wrong and not misshapen:
+            blamed, rise = shape or warmup or scheduler, (warmup and warmup.value) or 0
+            if warmup is not None and rise and "instead_of_warmup" in entry.facts:
+                blamed = warmup
+            yield from refused(blamed, partial(check_schedule, entry, run, rise, given))
         evaluated = values.get("eval_strategy", scheduler)
         if entry.facts.get("stateful") and evaluated.value not in ("steps", "epoch"):
             yield f"{evaluated.where}: scheduler {entry.name} follows evaluations: set eval_strategy to steps or epoch"
@@ -67,6 +72,19 @@ def schedule_problems(values: dict[str, Value]) -> Iterator[str]:
     if curves is not None and curves.value is not None:
         for name, written in curves.value.items():
             yield from refused(curves, partial(_check_curve, name, written, values.get("optimizer"), run))
+
+
+def asked_decays(values: dict[str, Value]) -> Iterator[Value]:
+    """Yield what weights are decayed by, and the most that a curve makes of it, each with where it stands."""
+    decay, curves = values.get("weight_decay"), values.get("hyperparameter_curves")
+    if decay is not None and decay.value is not None:
+        yield decay
+    if curves is not None and curves.value is not None and "weight_decay" in curves.value:
+        try:
+            curve = ValueCurve.from_setting("weight_decay", curves.value["weight_decay"])
+        except UserError:
+            return  # which has been said
+        yield Value(curve.highest((decay and decay.value) or 0.0), curves.where)
 
 
 def _check_curve(name: str, written: Any, optimizer: Value | None, run: RunScale) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from hf_strategies.errors import did_you_mean
+
 UNKNOWN = object()  # the default of a host setting that only the host can compute
 
 PLAIN_TYPES = ("bool", "int", "float", "dict", "str", "list")  # in the order in which a value is tried against them
@@ -23,6 +25,7 @@ EXPECTED = {
     "list": "texts (not empty ones)",
     "dict": "a mapping (KEY=VALUE,... or JSON)",
 }
+MOST_LISTED = 12  # choices, in the words for what was expected; more of them follow a guess
 WORDS_FOR_BOOL = {
     "true": True,
     "yes": True,
@@ -107,19 +110,24 @@ def convert(setting: Setting, written: Any) -> Any:
         raise ValueError(f"expected {_expected(setting)}, got nothing")
     if written is False and "no" in setting.choices:
         return "no"  # YAML 1.1 reads the word as a truth value
+    unknown = None
     for kind in setting.types:
         try:
             value = _CONVERT[kind](written)
         except (ValueError, TypeError, OverflowError, yaml.YAMLError):
             continue
         if setting.choices and isinstance(value, str) and value not in setting.choices:
+            unknown = value
             continue
         return value
+    if unknown is not None and len(setting.choices) > MOST_LISTED:
+        known = ", ".join(setting.choices)
+        raise ValueError(f"there is no {unknown!r}{did_you_mean(unknown, setting.choices)} (known: {known})")
     raise ValueError(f"expected {_expected(setting)}, got {written!r}")
 
 
 def _expected(setting: Setting) -> str:
-    if setting.choices and len(setting.choices) <= 12:
+    if setting.choices and len(setting.choices) <= MOST_LISTED:
         return "one of " + ", ".join(setting.choices)
     return " or ".join(EXPECTED[kind] for kind in setting.types)
 

@@ -58,7 +58,7 @@ class HyperparameterCurveCallback(TrainerCallback):
 
     Raises:
         UserError: The curve or a value is wrong; as training begins, no group has the hyperparameter, all have it
-            at 0, or the curve's phases do not fit in the run.
+            at 0, a step would decay all of a weight, or the curve's phases do not fit in the run.
     """
 
     def __init__(
@@ -91,6 +91,8 @@ class HyperparameterCurveCallback(TrainerCallback):
                 group.setdefault(f"initial_{name}", numbers[name])
         if not any(group.get(f"initial_{name}") for group in optimizer.param_groups):
             raise UserError(f"a curve of {name} has nothing to change: every parameter group has it at 0")
+        if name == "weight_decay":
+            self._check_decay(optimizer)
         samples = args.train_batch_size * args.gradient_accumulation_steps * data_replicas(args)
         batches = len(train_dataloader) if has_length(train_dataloader) else None
         self._factor = self.curve.bind(
@@ -100,6 +102,17 @@ class HyperparameterCurveCallback(TrainerCallback):
                 updates_per_epoch=batches and math.ceil(batches / args.gradient_accumulation_steps),
             )
         )
+
+    def _check_decay(self, optimizer: Optimizer) -> None:
+        for group in optimizer.param_groups:
+            base = group["initial_weight_decay"]
+            rate = 1.0 if group.get("decay") == "independent" else group.get("initial_lr", group["lr"])
+            decay = self.curve.highest(base) if base else 0.0
+            if decay * rate >= 1:
+                raise UserError(
+                    "a curve of weight_decay must take less than all of a weight in a step, "
+                    f"got {decay:g} times a learning rate of {rate:g}"
+                )
 
     def on_step_begin(
         self,

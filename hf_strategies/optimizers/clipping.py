@@ -4,6 +4,8 @@ Adaptive clipping: no unit's gradient may be large beside the unit's own weights
 https://arxiv.org/abs/2102.06171 (section 4.1). Cost: a norm of each weight and of each gradient.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_value_
@@ -20,22 +22,31 @@ def clip_grads_by_value_(model: nn.Module, limit: float) -> None:
         clip_grad_value_(alike, limit)
 
 
-@torch.no_grad()
-def clip_grads_adaptively_(model: nn.Module, ratio: float, *, eps: float = 1e-3) -> None:
-    """Shrink, in place, the gradients of those units whose norm is above `ratio` of their weights' norm.
+def find_units(model: nn.Module) -> list[tuple[nn.Parameter, int]]:
+    """Pair the parameters that adaptive clipping is for with the dimension of their units.
 
     The output head is left alone, as in the paper.
 
     Args:
-        model: Its gradients are those of a whole update, and not scaled for fp16.
-        ratio: Largest norm of a unit's gradient, as a share of its weights' norm; 0.01 is typical.
-        eps: Smallest norm that weights are taken to have, so that a unit of zeros can learn.
+        model: The whole model, wrapped or not, its parameters where they will be trained.
     """
     spared = head_parameters(model)
     outputs_last = {module.weight for module in model.modules() if isinstance(module, Conv1D)}
-    for param in model.parameters():
-        if param.grad is not None and param not in spared:
-            clip_units_(param.grad, param, ratio=ratio, unit_dim=1 if param in outputs_last else 0, eps=eps)
+    return [(param, 1 if param in outputs_last else 0) for param in model.parameters() if param not in spared]
+
+
+@torch.no_grad()
+def clip_grads_adaptively_(units: Iterable[tuple[nn.Parameter, int]], ratio: float, *, eps: float = 1e-3) -> None:
+    """Shrink, in place, the gradients of those units whose norm is above `ratio` of their weights' norm.
+
+    Args:
+        units: As `find_units` found them; gradients are those of a whole update, and not scaled for fp16.
+        ratio: Largest norm of a unit's gradient, as a share of its weights' norm; 0.01 is typical.
+        eps: Smallest norm that weights are taken to have, so that a unit of zeros can learn.
+    """
+    for param, unit_dim in units:
+        if param.grad is not None:
+            clip_units_(param.grad, param, ratio=ratio, unit_dim=unit_dim, eps=eps)
 
 
 def clip_units_(grad: Tensor, weight: Tensor, *, ratio: float, unit_dim: int, eps: float) -> None:

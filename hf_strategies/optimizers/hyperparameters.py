@@ -46,20 +46,33 @@ RANGES: dict[str, Rule] = {
     "slow_rise_steps": or_none(COUNT),
 }
 
+OWN_RANGES: dict[tuple[str, str], Rule] = {
+    ("schedule_free_adamw", "betas"): (
+        lambda value: _are_betas(value) and value[0] > 0,  # it divides by the first
+        "two numbers in [0, 1) such as [0.9, 0.99], the first above 0",
+    )
+}
+
 # What every optimizer is given, and the setting that it comes from.
 GIVEN = {"name": "optimizer", "lr": "learning_rate", "weight_decay": "weight_decay", "param_groups": "param_groups"}
 
 
-def check_ranges(**hyper: Any) -> None:
+def check_ranges(owner: str = "", /, **hyper: Any) -> None:
     """Refuse values that no optimizer can use.
 
+    Args:
+        owner: Of whose own ranges, by its name on the shelf.
+        hyper: The values.
+
     Raises:
-        UserError: A value lies outside the range of its name.
+        UserError: A value lies outside the range of its name, or without what it belongs to.
     """
     for name, value in hyper.items():
-        holds, expected = RANGES[name]
+        holds, expected = OWN_RANGES.get((owner, name), RANGES[name])
         if not holds(value):
             raise UserError(f"{name} must be {expected}, got {value!r}")
+    if hyper.get("nesterov") and hyper.get("momentum") == 0:
+        raise UserError("nesterov looks ahead along the momentum: momentum must be above 0, got 0")
 
 
 def check_optimizer_settings(name: str, hyper: Mapping[str, Any]) -> None:
@@ -85,4 +98,4 @@ def check_optimizer_settings(name: str, hyper: Mapping[str, Any]) -> None:
         if key not in known:
             guess = did_you_mean(key, known)
             raise UserError(f"optimizer {name!r} has no setting {key!r}{guess} (known: {', '.join(known)})")
-    check_ranges(**hyper)
+    check_ranges(name, **hyper)

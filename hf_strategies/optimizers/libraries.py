@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch.optim import SGD, Adafactor, Optimizer
 
-from hf_strategies.errors import UserError
 from hf_strategies.optimizers.adamw import runs_fused
 from hf_strategies.optimizers.hyperparameters import check_ranges
 from hf_strategies.optimizers.whole_tensors import (
@@ -37,8 +36,6 @@ def sgd(groups: list[dict], lr: float, *, momentum: float = 0.9, nesterov: bool 
         UserError: A value is out of range, or `nesterov` comes without momentum.
     """
     check_ranges(lr=lr, momentum=momentum, nesterov=nesterov)
-    if nesterov and momentum == 0:
-        raise UserError("nesterov looks ahead along the momentum: momentum must be above 0, got 0")
     return SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=_runs_sgd_fused(groups) or None)
 
 
@@ -86,9 +83,7 @@ def schedule_free_adamw(
         UserError: A value is out of range, or only some tensors are sharded; at the first step, one is a flat shard
             that the callback does not know of.
     """
-    check_ranges(lr=lr, betas=betas, eps=eps)
-    if betas[0] == 0:
-        raise UserError("betas must start above 0 for schedule_free_adamw, which divides by the first, got 0")
+    check_ranges("schedule_free_adamw", lr=lr, betas=betas, eps=eps)
     refuse_partly_sharded(groups, "schedule_free_adamw")
     from schedulefree import AdamWScheduleFree
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 from typing import Any
 
 from torch.optim import Optimizer
 
-from hf_strategies.errors import UserError, did_you_mean, first_line
+from hf_strategies.errors import MissingPackageError, UserError, did_you_mean, first_line
 from hf_strategies.optimizers.whole_tensors import expect_whole_tensors, refuse_dtensors
 
 OURS = ("self", "params", "lr", "weight_decay")
@@ -28,15 +29,8 @@ def pytorch_optimizer_class(name: str, groups: list[dict], /, lr: float, **hyper
         UserError: There is no such class, it cannot run in a Trainer's loop, it has no such argument or refuses its
             value; a tensor is sharded: a flat shard is seen at the first step.
     """
-    from pytorch_optimizer.optimizer import OPTIMIZERS
-
-    classes = {found.__name__: found for found in OPTIMIZERS.values()}
-    lowered = {known.lower(): known for known in classes}
-    if name.lower() not in lowered:
-        raise UserError(f"pytorch_optimizer has no optimizer {name!r}{did_you_mean(name, classes)}")
-    name = lowered[name.lower()]
-    build = classes[name]
-    accepted = _arguments(build)
+    build = _find_class(name)
+    name, accepted = build.__name__, [argument.name for argument in _arguments(build)]
     _refuse_other_loops(name, build, accepted)
     for key in hyper:
         if key not in accepted or key in OURS:
@@ -57,10 +51,31 @@ def pytorch_optimizer_class(name: str, groups: list[dict], /, lr: float, **hyper
     return expect_whole_tensors(optimizer, f"pytorch_optimizer:{name}")
 
 
-def _arguments(build: type[Optimizer]) -> list[str]:
+def class_settings(name: str) -> list[inspect.Parameter]:
+    """List what may be set on an optimizer of the package, besides what every optimizer is given.
+
+    Raises:
+        UserError: There is no such class, or no such package.
+    """
+    if importlib.util.find_spec("pytorch_optimizer") is None:
+        raise MissingPackageError("pytorch_optimizer", "optimizers", f"optimizer 'pytorch_optimizer:{name}'")
+    return [argument for argument in _arguments(_find_class(name)) if argument.name not in OURS]
+
+
+def _find_class(name: str) -> type[Optimizer]:
+    from pytorch_optimizer.optimizer import OPTIMIZERS
+
+    classes = {found.__name__: found for found in OPTIMIZERS.values()}
+    lowered = {known.lower(): known for known in classes}
+    if name.lower() not in lowered:
+        raise UserError(f"pytorch_optimizer has no optimizer {name!r}{did_you_mean(name, classes)}")
+    return classes[lowered[name.lower()]]
+
+
+def _arguments(build: type[Optimizer]) -> list[inspect.Parameter]:
     """List the arguments that a class names; what it takes besides, it may drop."""
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return [word for word, argument in inspect.signature(build.__init__).parameters.items() if argument.kind in named]
+    return [found for found in inspect.signature(build.__init__).parameters.values() if found.kind in named]
 
 
 def _refuse_other_loops(name: str, build: type[Optimizer], accepted: list[str]) -> None:

@@ -74,6 +74,12 @@ def create_param_groups(
         if layout is not None:
             group.setdefault("layouts", []).append(layout)
     if adamw_lr is not None and not any(group["matrix"] for group in groups.values()):
+        if roles.layouts:  # rules have taken them
+            patterns = dict.fromkeys(roles.rules[name].pattern for name in roles.rules)
+            raise UserError(
+                f"{optimizer} owns 0 parameters: param_groups gives every hidden matrix to {ADAMW} "
+                f"({', '.join(map(repr, patterns))}); let the rules find fewer, or use optimizer adamw"
+            )
         thin = any(len(full_shape(param)) == 2 and 1 in full_shape(param) for param in roles.trainable.values())
         why = " (a factor of rank 1 is a vector)" if thin else ""
         raise UserError(

@@ -35,7 +35,8 @@ class CompareOptions:
     vary: list[str] = setting(
         [],
         "What to vary, once per setting: NAME=VALUE,VALUE,... Everything is compared with the first value of each. "
-        "NAME may reach into a mapping: architecture_kwargs.norm_position.",
+        "NAME may reach into a mapping: architecture_kwargs.norm_position. Where learning_rate varies, "
+        "optimizer_kwargs.adamw_lr keeps its ratio to it, unless it varies too.",
     )
     design: Literal["grid", "one_at_a_time"] = setting(
         "grid", "Try every combination, or change one of the first values at a time."

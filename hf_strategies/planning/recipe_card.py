@@ -9,6 +9,8 @@ from hf_strategies.arguments.batch import tokens_per_update
 from hf_strategies.arguments.layers import SHIPPED, find_recipe, shipped_layers
 from hf_strategies.arguments.merging import Value, merge
 from hf_strategies.arguments.parse import all_settings
+from hf_strategies.errors import as_written
+from hf_strategies.planning.planned_curve import even_updates
 from hf_strategies.planning.schedule_drawing import WIDTH, plot_text
 from hf_strategies.reports.terminal import format_value
 from hf_strategies.schedulers import SCHEDULERS, RunScale, bind_curve
@@ -39,9 +41,8 @@ def draw(values: Mapping[str, Value]) -> str:
         return f"Its schedule, {scheduler.value}, is as long as its data are: nothing to draw before they are there."
     warmup, shape = (values[name].value if name in values else None for name in ("warmup_steps", "scheduler_kwargs"))
     curve = bind_curve(entry, RunScale(steps.value, tokens_per_update(values)), warmup or 0, shape or {})
-    samples = min(steps.value, WIDTH * SAMPLES_PER_COLUMN)
-    updates = [number * (steps.value - 1) // max(samples - 1, 1) for number in range(samples)]
-    plot = plot_text([rate.value * curve(update) for update in updates], num_updates=steps.value)
+    updates = even_updates(steps.value, WIDTH * SAMPLES_PER_COLUMN)
+    plot = plot_text({update: rate.value * curve(update) for update in updates})
     return f"learning rate, {scheduler.value}\n{plot}"
 
 
@@ -65,4 +66,4 @@ def _written(value: Any) -> str:
     """Write a value as a recipe may have it."""
     if isinstance(value, Mapping | list):
         return yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False).strip()
-    return format_value(int(value) if isinstance(value, float) and value.is_integer() else value)
+    return format_value(as_written(value))

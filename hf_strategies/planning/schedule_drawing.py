@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_strategies.planning.schedule_plan import PlannedCurve
+from hf_strategies.planning.planned_curve import PlannedCurve
 from hf_strategies.reports.figure import dress_panel, new_figure, save_figure, set_caption
 from hf_strategies.reports.palette import LIGHT
 from hf_strategies.reports.terminal import format_number
@@ -15,21 +16,19 @@ WIDTH, HEIGHT = 66, 12  # of the plot in characters; with its labels it fits 80 
 COLORS = ("rate", "norm", "train", "eval")
 
 
-def plot_text(
-    values: Sequence[float], *, width: int = WIDTH, height: int = HEIGHT, num_updates: int | None = None
-) -> str:
+def plot_text(curve: Mapping[int, float], *, width: int = WIDTH, height: int = HEIGHT) -> str:
     """Plot a curve in characters; a column covers all values of its updates, so that no jump is lost.
 
     Args:
-        values: One per update, none of them negative.
+        curve: Values by updates from 0, in their order, none of them negative; at least one in each column's.
         width, height: Of the plot in characters, without its labels.
-        num_updates: Of the run, where values are taken from it at even distances.
     """
-    width = min(width, len(values))
+    updates, values = list(curve), list(curve.values())
+    length, width = updates[-1] + 1, min(width, len(values))
     top = max(values) or 1.0
     columns = []
     for column in range(width):
-        begin, end = column * len(values) // width, (column + 1) * len(values) // width
+        begin, end = (bisect_left(updates, edge * length // width) for edge in (column, column + 1))
         if column:
             begin -= 1  # neighbours share an update: the line has no gaps
         part = [round(value / top * (height - 1)) for value in values[begin:end]]
@@ -39,7 +38,7 @@ def plot_text(
         label = format_number(top) if row == height - 1 else "0" if row == 0 else ""
         marks = "".join("*" if low <= row <= high else " " for low, high in columns)
         lines.append(f"{label:>10} |{marks}".rstrip())
-    last = f"{num_updates or len(values):,}"
+    last = f"{length:,}"
     lines.append(" " * 11 + "+" + "-" * width)
     lines.append(" " * 12 + "1" + f"{last:>{max(width - 1, len(last) + 1)}}")
     return "\n".join(lines)
@@ -58,15 +57,15 @@ def draw_schedule(curves: Sequence[PlannedCurve], path: Path, *, title: str) -> 
     for number, (panel, curve) in enumerate(zip(panels, curves, strict=True)):
         color = LIGHT[COLORS[number % len(COLORS)]]
         dress_panel(panel)
-        updates = range(1, len(curve.values) + 1)
-        panel.plot(updates, curve.values, color=color, linewidth=2.0)
-        panel.fill_between(updates, curve.values, color=color, alpha=0.10, linewidth=0)
+        updates, values = [update + 1 for update in curve.values], list(curve.values.values())
+        panel.plot(updates, values, color=color, linewidth=2.0)
+        panel.fill_between(updates, values, color=color, alpha=0.10, linewidth=0)
         first, last = curve.held
         place: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "va": "top", "fontsize": 8.5}
-        for update in sorted({first + 1, last + 1} - {1, len(curve.values)}):
+        for update in sorted({first + 1, last + 1} - {1, curve.num_updates}):
             panel.axvline(update, color=LIGHT["muted"], linewidth=0.9, linestyle=(0, (2, 3)))
             panel.annotate(f" {update:,}", (update, 1.0), color=LIGHT["muted"], **place)
-        panel.set_ylim(0.0, 1.12 * (max(curve.values) or 1.0))
+        panel.set_ylim(0.0, 1.12 * (max(values) or 1.0))
         panel.margins(x=0.01)
         panel.set_ylabel(curve.name.replace("_", " "), color=LIGHT["muted"])
         panel.locator_params(axis="x", integer=True)

@@ -69,6 +69,8 @@ def open_for_trials(request: SweepRequest) -> Iterator[tuple[Path, list[Environm
     with signals_as_exit():
         folder = open_sweep_folder(request)
         print(f"{request.kind:<9} {folder}, {len(places)} at a time", flush=True)
+        for note in request.notes:
+            print(f"note      {note}", flush=True)
         try:
             with locked(folder) as lock:
                 yield folder, places, lock

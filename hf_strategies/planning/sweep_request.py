@@ -16,6 +16,7 @@ from hf_strategies.data.sources import TextSource
 from hf_strategies.errors import MissingPackageError, UserError, did_you_mean
 from hf_strategies.planning.job_words import job_words
 from hf_strategies.planning.options import DEFAULT_RECIPE, parse_seeds, split_options
+from hf_strategies.planning.rate_pair import NOTE, with_paired_rate
 from hf_strategies.planning.sweep_space import Axis, SettingValues, Span, corners, draw, grid, parse_axis
 from hf_strategies.planning.sweep_texts import existing_sources
 
@@ -36,7 +37,8 @@ class SweepOptions:
     vary: list[str] = setting(
         [],
         "What to vary, once per setting: NAME=VALUE,VALUE,... or, for random and optuna, NAME=LOW..HIGH (drawn "
-        "log-uniformly). NAME may reach into a mapping: optimizer_kwargs.momentum.",
+        "log-uniformly). NAME may reach into a mapping: optimizer_kwargs.momentum. Where learning_rate varies, "
+        "optimizer_kwargs.adamw_lr keeps its ratio to it, unless it varies too.",
     )
     search: Literal["grid", "random", "optuna"] = setting(
         "grid",
@@ -67,6 +69,7 @@ class SweepRequest:
         data_seed: Seed of the data's order in all trials.
         base: Arguments of the first trial.
         texts: What the trials read.
+        notes: What its user should know.
         kind: The script that asks, after which its folder is named.
     """
 
@@ -79,11 +82,13 @@ class SweepRequest:
     data_seed: int | None
     base: Arguments
     texts: tuple[TextSource, ...]
+    notes: tuple[str, ...] = ()
     kind: str = "sweep"
 
     def trial_argv(self, values: SettingValues, seed: int | None) -> list[str]:
         """The job's command line for one trial, without its output folder."""
-        return job_words(self.recipe, self.fixed, values, seed, self.data_seed)
+        tried = with_paired_rate(self.recipe, self.fixed, values)
+        return job_words(self.recipe, self.fixed, tried, seed, self.data_seed)
 
 
 def parse_sweep(argv: Sequence[str]) -> SweepRequest:
@@ -129,7 +134,7 @@ def settle_request(
         UserError: All that is wrong with any of them.
     """
     recipe = loose[0] if loose else None
-    base, texts = _try_all(recipe, fixed, settings or corners(axes), list(loose[1:]))
+    base, texts, pairs = _try_all(recipe, fixed, settings or corners(axes), list(loose[1:]))
     data_seed = None
     if seeds != (None,):  # trials that differ in their seed alone still see one order of data
         given = [base.training.get(name) for name in ("data_seed", "seed")]
@@ -144,6 +149,7 @@ def settle_request(
         data_seed=data_seed,
         base=base,
         texts=texts,
+        notes=(NOTE,) if pairs else (),
     )
 
 
@@ -250,8 +256,11 @@ def _list_settings(options: SweepOptions, axes: Sequence[Axis]) -> list[SettingV
 
 def _try_all(
     recipe: str | None, fixed: dict[str, Any], settings: Sequence[SettingValues], loose: list[str]
-) -> tuple[Arguments, tuple[TextSource, ...]]:
-    """Parse every trial's command line; return the first trial's arguments and what all of them read.
+) -> tuple[Arguments, tuple[TextSource, ...], bool]:
+    """Parse every trial's command line.
+
+    Returns:
+        The first trial's arguments, what all of them read, and whether a second rate follows one that is tried.
 
     Raises:
         UserError: All that is wrong in any.
@@ -259,13 +268,16 @@ def _try_all(
     problems = [f"{word}: expected one recipe or YAML file, then --flags" for word in loose]
     parsed: list[Arguments] = []
     texts: list[TextSource] = []
+    pairs = False
     for values in settings:
-        argv = job_words(recipe, fixed, values, None, None)
         try:
+            tried = with_paired_rate(recipe, fixed, values)
+            pairs = pairs or tried != values
+            argv = job_words(recipe, fixed, tried, None, None)
             parsed.append(parse_arguments(argv, description="", default_recipe=DEFAULT_RECIPE))
             texts += existing_sources(parsed[-1])
         except UserError as error:
             problems += str(error).splitlines()
     if problems:
         raise UserError("\n".join(dict.fromkeys(problems)))
-    return parsed[0], tuple(dict.fromkeys(texts))
+    return parsed[0], tuple(dict.fromkeys(texts)), pairs

@@ -144,6 +144,8 @@ def announce_training(arguments: Arguments, args: TrainingArguments, samples: in
     say(f"plan      {scale.num_training_steps:,} updates, {epochs:.3g} epochs of {samples:,} samples")
     startup.settle_schedule(arguments, args, scale)
     say(f"strategy  {startup.describe_strategy(arguments, args)}")
+    for warning in startup.schedule_warnings(arguments, scale):
+        say(f"warning   {warning}")
 
 
 def finish(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import nn
 from transformers import TrainingArguments
 
@@ -23,8 +25,10 @@ from hf_strategies.optimizers import OPTIMIZERS, resolve_param_groups
 from hf_strategies.reports import format_count
 from hf_strategies.reports.terminal import format_bytes
 from hf_strategies.runs import startup
+from hf_strategies.runs.host_choices import check_hosts_optimizer
 from hf_strategies.runs.state_memory import count_states
 from hf_strategies.schedulers import SCHEDULERS, RunScale, check_schedule
+from hf_strategies.schedulers.lengths import UNKNOWN
 
 OK, WARNING, ERROR = "ok", "warning", "error"
 LONG_WARMUP = 0.5  # of a run: most of it goes by below the rate that was asked for
@@ -126,17 +130,19 @@ def schedule(run: Run) -> Iterator[Verdict]:
         return
     arguments, sequences = run.arguments, startup.sequences_per_update(run.args)
     tokens = run.block_size and sequences * run.block_size
-    scale = RunScale(run.updates, tokens, run.samples and math.ceil(run.samples / sequences))
-    strategy = arguments.strategy
+    # Epochs of text that has not been read are taken for so short that every length fits; training checks again.
+    scale = RunScale(run.updates, tokens, 1 / UNKNOWN if run.samples is None else math.ceil(run.samples / sequences))
+    strategy, asked = arguments.strategy, arguments.training.get("warmup_steps") or 0
     try:
-        warmup = scale.updates("warmup_steps", arguments.training.get("warmup_steps") or 0, rounding=math.ceil)
+        warmup = scale.updates("warmup_steps", asked, rounding=math.ceil)
         if strategy.scheduler is not None:
             check_schedule(SCHEDULERS[strategy.scheduler], scale, warmup, strategy.scheduler_kwargs or {})
     except UserError as error:
         yield Verdict("schedule", str(error), ERROR)
         return
     name = strategy.scheduler or run.args.lr_scheduler_type.value
-    told = f"{name}, {warmup:,} of {run.updates:,} updates are warmup"
+    rise = asked if run.samples is None and isinstance(asked, str) and "epoch" in asked else f"{warmup:,}"
+    told = f"{name}, {rise} of {run.updates:,} updates are warmup"
     yield Verdict("schedule", told, WARNING if warmup > LONG_WARMUP * run.updates else OK)
 
 
@@ -160,9 +166,11 @@ def groups(run: Run) -> Iterator[Verdict]:
     strategy = run.arguments.strategy
     trained = [param for param in run.model.parameters() if param.requires_grad]
     if strategy.optimizer is None:
-        yield Verdict("groups", f"{len(trained)} tensors, in the host's own groups")
+        told = f"{len(trained)} tensors, in the host's own groups"
+        yield from _tried("groups", told, lambda: check_hosts_optimizer(run.args, run.model))
         return
     try:
+        check_class(strategy.optimizer, run.args, strategy.optimizer_kwargs or {})
         made = resolve_param_groups(
             strategy.optimizer, run.model, lr=run.args.learning_rate, param_groups=strategy.param_groups
         )
@@ -172,6 +180,23 @@ def groups(run: Run) -> Iterator[Verdict]:
     owned = sum(group["num_tensors"] for group in made)
     told = f"{owned} of {len(trained)} trained tensors in {len(made)} groups"
     yield Verdict("groups", told, OK if owned == len(trained) else ERROR)
+
+
+def check_class(name: str, args: TrainingArguments, hyper: Mapping[str, Any]) -> None:
+    """Try an optimizer of which only its class knows the settings, on one small matrix.
+
+    Args:
+        name: On the shelf.
+        args: The host's part of the run.
+        hyper: Its settings.
+
+    Raises:
+        UserError: There is no such class, or it refuses a setting.
+    """
+    entry = OPTIMIZERS[name]
+    if entry.facts["hyperparameters"] is None:
+        probe = {"params": [nn.Parameter(torch.zeros(2, 2))], "weight_decay": args.weight_decay}
+        entry.build([probe], lr=args.learning_rate, **hyper)
 
 
 def sharding(run: Run) -> Iterator[Verdict]:

@@ -132,8 +132,11 @@ def announce_training(arguments: Arguments, args: TrainingArguments, text: Prepa
     samples = None if arguments.data.streaming else len(text.train)
     block_size = text.validation.block_size
     say(f"plan      {startup.describe_length(args, samples=samples, block_size=block_size)}")
-    startup.settle_schedule(arguments, args, startup.run_scale(args, samples=samples, block_size=block_size))
+    scale = startup.run_scale(args, samples=samples, block_size=block_size)
+    startup.settle_schedule(arguments, args, scale)
     say(f"strategy  {startup.describe_strategy(arguments, args)}")
+    for warning in startup.schedule_warnings(arguments, scale):
+        say(f"warning   {warning}")
 
 
 def last_evaluation(trainer: StrategyTrainer) -> dict[str, float]:

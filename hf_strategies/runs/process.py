@@ -18,6 +18,7 @@ from hf_strategies.distributed.precision import automatic_precision, why_refused
 from hf_strategies.distributed.ranks import available_cores, local_world_size
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.metrics import METRICS
+from hf_strategies.runs.host_choices import check_hosts_schedule
 from hf_strategies.schedulers import SCHEDULERS
 
 THREADS = "HF_STRATEGIES_THREADS"
@@ -125,7 +126,7 @@ def build_training_arguments(
         generated_tokens: How much evaluations let the model write, where nobody says; None for nothing.
 
     Raises:
-        UserError: The global batch does not divide, or the host refuses a setting.
+        UserError: The global batch does not divide, or the host refuses a setting, of its own schedules too.
     """
     given = {**SCRIPT_DEFAULTS, **arguments.training}
     given.pop("resume_from_checkpoint", None)
@@ -154,6 +155,9 @@ def build_training_arguments(
             arguments, max_seq_length=max_seq_length, replicas=asked_replicas(arguments.values)
         )
     try:
-        return made(**given)
+        args = made(**given)
     except Exception as error:  # of any kind: the host checks only in passing what it is given
         raise UserError(f"TrainingArguments: {first_line(error)}") from error
+    if scheduler is None:
+        check_hosts_schedule(args)
+    return args

@@ -10,7 +10,7 @@ from hf_strategies.distributed.sharding import is_sharded
 from hf_strategies.distributed.zero import num_parameters
 from hf_strategies.models.mixing import describe_mixing
 from hf_strategies.reports import format_count, format_number
-from hf_strategies.schedulers import SCHEDULERS, RunScale, check_schedule
+from hf_strategies.schedulers import SCHEDULERS, RunScale, check_schedule, unreached
 
 
 def describe_model(arguments: Arguments, model: PreTrainedModel) -> str:
@@ -80,6 +80,12 @@ def settle_schedule(arguments: Arguments, args: TrainingArguments, scale: RunSca
     strategy = arguments.strategy
     if strategy.scheduler is not None:
         check_schedule(SCHEDULERS[strategy.scheduler], scale, args.warmup_steps, strategy.scheduler_kwargs or {})
+
+
+def schedule_warnings(arguments: Arguments, scale: RunScale) -> list[str]:
+    """Say what of a schedule that fits in its run is hardly meant."""
+    said = unreached(scale, arguments.strategy.scheduler_kwargs or {})
+    return [] if said is None else [said]
 
 
 def describe_length(args: TrainingArguments, *, samples: int | None, block_size: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hf_strategies.errors import UserError
+from hf_strategies.errors import UserError, as_written
 
 MULTIPLIERS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9}
 UNKNOWN = 10**12  # updates, or tokens of one, where only the run will tell: so many that every length fits
@@ -75,7 +75,9 @@ class RunScale:
 
     def _refusal(self, name: str, length: Any, bounded: bool) -> UserError:
         room = f"in [0, {self.num_training_steps}]" if bounded and self.num_training_steps < UNKNOWN else ">= 0"
-        return UserError(f"{name} must be a whole number of updates {room}, {self._other_units()}, got {length!r}")
+        return UserError(
+            f"{name} must be a whole number of updates {room}, {self._other_units()}, got {as_written(length)!r}"
+        )
 
     def _other_units(self) -> str:
         tokens = ['"2M tokens"'] if self.tokens_per_update is not None else []

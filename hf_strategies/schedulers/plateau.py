@@ -22,7 +22,9 @@ def reduce_on_plateau(
 ) -> ReduceLROnPlateau:
     """Build torch's scheduler, whose `step(metric)` is to be called after each evaluation (Trainer does).
 
-    It begins at each group's base rate, also where an earlier training lowered the rate.
+    It begins at each group's base rate, also where an earlier training lowered the rate. In a training the metric is
+    the setting metric_for_best_model (the evaluation's loss where nobody names another), and greater_is_better says
+    which of its values are better.
 
     Args:
         optimizer: What is scheduled.

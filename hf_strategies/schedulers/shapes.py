@@ -6,16 +6,14 @@ from typing import Any
 
 from hf_strategies.errors import UserError, did_you_mean
 from hf_strategies.ranges import (
-    AT_LEAST_ONE,
-    COUNT,
     NOT_NEGATIVE,
-    POSITIVE,
     POSITIVE_RATIO,
     RATIO,
     Rule,
     is_number,
     is_whole,
     one_of,
+    up_to,
 )
 from hf_strategies.registry import Entry
 from hf_strategies.schedulers.curves import DECAY_SHAPES
@@ -25,10 +23,14 @@ from hf_strategies.schedulers.rises import WARMUP_SHAPES
 # which may be longer than the run. Milestones are a list of lengths, each counted from the start.
 PHASES = ("num_rise_steps", "num_plateau_steps", "num_decay_steps")
 PERIODS = ("num_period_steps", "num_timescale_steps", "step_size")
+LENGTH = 'updates, a share of the run in (0, 1), "2M tokens" or "3 epochs"'
 # What a builder takes that is no shape, and what to do in a training instead.
 NOT_SHAPES = {"num_training_steps": "set max_steps", "num_warmup_steps": "set warmup_steps"}
 # What a warmup takes, beside any curve that can have one.
 WARMUP = {"warmup_shape": "linear", "warmup_start": 0.0}
+
+# What lies beyond was meant for something else, and overflows somewhere.
+MAX_CYCLES = 100
 
 RANGES: dict[str, Rule] = {
     "min_lr_ratio": RATIO,
@@ -36,13 +38,13 @@ RANGES: dict[str, Rule] = {
     "final_ratio": RATIO,
     "restart_decay": RATIO,
     "gamma": POSITIVE_RATIO,
-    "power": POSITIVE,
-    "exponent": POSITIVE,
-    "decay_power": POSITIVE,
-    "num_cycles": POSITIVE,
-    "cycle_growth": POSITIVE,
-    "ratio": AT_LEAST_ONE,
-    "d_model": COUNT,
+    "power": up_to(100),
+    "exponent": up_to(10),
+    "decay_power": up_to(100),
+    "num_cycles": up_to(MAX_CYCLES),
+    "cycle_growth": (lambda value: is_number(value) and 0.1 <= value <= 10, "a number in [0.1, 10]"),
+    "ratio": (lambda value: is_number(value) and 1 <= value <= 1e6, "a number in [1, 1e6]"),
+    "d_model": (lambda value: is_whole(value) and 1 <= value <= 10**6, "a whole number in [1, 1000000]"),
     "decay_shape": one_of(DECAY_SHAPES),
     "anneal": one_of(("cosine", "linear")),
     "milestones": (lambda value: isinstance(value, list | tuple) and len(value) > 0, "a list of lengths"),
@@ -57,7 +59,12 @@ RANGES: dict[str, Rule] = {
     "threshold_mode": one_of(("rel", "abs")),
     "mode": one_of(("min", "max")),
 }
-OWN_RANGES: dict[tuple[str, str], Rule] = {("cosine_restarts", "num_cycles"): COUNT}
+OWN_RANGES: dict[tuple[str, str], Rule] = {
+    ("cosine_restarts", "num_cycles"): (
+        lambda value: is_whole(value) and 1 <= value <= MAX_CYCLES,
+        f"a whole number in [1, {MAX_CYCLES}]",
+    )
+}
 
 # An argument that means something only beside a value of another.
 ONLY_WITH = {"decay_power": ("decay_shape", "power")}
@@ -75,6 +82,17 @@ def settings_of(entry: Entry) -> dict[str, inspect.Parameter]:
 def accepted_by(entry: Entry) -> list[str]:
     """The arguments that may be written for an entry: its own, and a warmup's where it can have one."""
     return [*settings_of(entry), *(WARMUP if entry.facts["warmup"] in ("before", "over") else ())]
+
+
+def describe_shape(entry: Entry) -> list[tuple[str, Any, str]]:
+    """List what may be written for an entry: each argument, its default (empty where it has none), what it may be."""
+    parameters, defaults = settings_of(entry), {**WARMUP, **entry.facts.get("defaults", {})}
+    described = []
+    for name in accepted_by(entry):
+        default = parameters[name].default if name in parameters else defaults[name]
+        allowed = LENGTH if name in (*PHASES, *PERIODS) else OWN_RANGES.get((entry.name, name), RANGES[name])[1]
+        described.append((name, defaults.get(name, default), allowed))
+    return described
 
 
 def refuse_unknown(owner: str, written: Iterable[str], known: list[str]) -> None:

@@ -73,6 +73,10 @@ class ValueCurve:
         top = base if self.at_one is None else self.at_one
         return self.at_zero + (top - self.at_zero) * factor
 
+    def highest(self, base: float) -> float:
+        """Return the most that the hyperparameter can be, for a group whose own value is `base`."""
+        return max(self.value(0.0, base), self.value(1.0, base))
+
 
 def check_hyperparameter(curve: ValueCurve, known: set[str]) -> None:
     """Refuse a curve of something that an optimizer does not have.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from transformers import Trainer
 
 from hf_strategies.errors import UserError
-from hf_strategies.ranges import POSITIVE
+from hf_strategies.ranges import POSITIVE, SAM_RHO
 
 HOSTS_MAX_GRAD_NORM = 1.0  # its default: nobody may have chosen it
 
@@ -17,11 +17,11 @@ class GradientOptions:
     Args:
         clip_grad_value: Largest absolute value of a gradient's element; above 0.
         adaptive_clipping: Largest norm of a unit's gradient as a share of its weights' norm; above 0.
-        sam_rho: Length of sharpness-aware minimisation's step uphill; above 0.
+        sam_rho: Length of sharpness-aware minimisation's step uphill; above 0, at most 10.
         fgm_epsilon: Length of the step by which an example's embeddings go uphill; above 0.
 
     Raises:
-        UserError: A value is not above 0, or both kinds of clipping are asked for.
+        UserError: A value is out of range, or both kinds of clipping are asked for.
     """
 
     clip_grad_value: float | None = None
@@ -31,8 +31,9 @@ class GradientOptions:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value is not None and not POSITIVE[0](value):
-                raise UserError(f"{name} must be {POSITIVE[1]}, got {value!r}")
+            holds, expected = SAM_RHO if name == "sam_rho" else POSITIVE
+            if value is not None and not holds(value):
+                raise UserError(f"{name} must be {expected}, got {value!r}")
         if self.clip_grad_value is not None and self.adaptive_clipping is not None:
             raise UserError("clip_grad_value and adaptive_clipping cannot both be given; choose one")
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hf_strategies.callbacks.schedule_free import ScheduleFreeCallback, has_modes
-from hf_strategies.optimizers.clipping import clip_grads_adaptively_, clip_grads_by_value_
+from hf_strategies.optimizers.clipping import clip_grads_adaptively_, clip_grads_by_value_, find_units
 from hf_strategies.training.adversarial import adversarial_pass
 from hf_strategies.training.gradient_options import GradientOptions, sharding_of
 from hf_strategies.training.host import Host
@@ -40,6 +40,8 @@ class GradientsMixin(Host):
         **kwargs: Any,
     ) -> None:
         self.gradient_options = GradientOptions(clip_grad_value, adaptive_clipping, sam_rho, fgm_epsilon)
+        self._clipped_model: nn.Module | None = None
+        self._units: list[tuple[nn.Parameter, int]] = []
         super().__init__(*args, **kwargs)
         self.gradient_options.check_host(self.args.max_grad_norm, sharding_of(self))
 
@@ -73,5 +75,7 @@ class GradientsMixin(Host):
         if options.clip_grad_value is not None:
             clip_grads_by_value_(model, options.clip_grad_value)
         if options.adaptive_clipping is not None:
-            clip_grads_adaptively_(model, options.adaptive_clipping)
+            if self._clipped_model is not model:  # finding them takes longer than clipping a small model
+                self._clipped_model, self._units = model, find_units(model)
+            clip_grads_adaptively_(self._units, options.adaptive_clipping)
         return norm

@@ -56,7 +56,7 @@ class SchedulingMixin(Host):
             raise UserError("warmup_steps and num_warmup_steps of scheduler_kwargs cannot both be given; choose one")
         shape = {"num_warmup_steps": self.args.get_warmup_steps(num_training_steps), **self.scheduler_kwargs}
         if SCHEDULERS[self.scheduler_name].facts.get("stateful"):
-            shape["mode"] = better_metrics(self.args)
+            shape = {"mode": better_metrics(self.args), **shape}
         samples = self.get_total_train_batch_size(self.args)
         self.lr_scheduler = create_scheduler(
             self.scheduler_name,

@@ -48,9 +48,10 @@ def test_a_norm_of_zero_is_no_second_way():
 
 def test_absurd_values_are_refused_all_at_once():
     assert line_of("--adaptive_clipping", "-1", "--sam_rho", "0").splitlines() == [
-        "--adaptive_clipping: adaptive_clipping must be above 0, and finite, got -1.0",
-        "--sam_rho: sam_rho must be above 0, and finite, got 0.0",
+        "--adaptive_clipping: adaptive_clipping must be above 0, and finite, got -1",
+        "--sam_rho: sam_rho must be a number above 0 and at most 10, got 0",
     ]
+    assert "at most 10, got 1e+308" in line_of("--sam_rho", "1e308")
 
 
 @pytest.mark.parametrize("schedule", [("--scheduler", "cosine"), ("--lr_scheduler_type", "cosine")])

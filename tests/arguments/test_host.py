@@ -32,3 +32,8 @@ def test_the_values_of_an_enumeration_are_choices():
 
 def test_most_settings_have_a_sentence_of_help():
     assert sum(bool(setting.help) for setting in BY_NAME.values()) > 0.9 * len(BY_NAME)
+
+
+def test_percent_signs_are_those_of_a_reader():
+    assert not any("%%" in setting.help for setting in BY_NAME.values())
+    assert any("%" in setting.help for setting in BY_NAME.values())

@@ -1,3 +1,5 @@
+import pytest
+
 from hf_strategies.arguments.layers import Layer, Written
 from hf_strategies.arguments.merging import merge
 from hf_strategies.arguments.settings import Setting, parse_annotation
@@ -45,7 +47,22 @@ def test_the_highest_layer_wins():
 def test_another_optimizer_takes_the_settings_of_the_old_one_with_it():
     values, notes, _ = merged(layer("flags", optimizer="lion"))
     assert "optimizer_kwargs" not in values
-    assert notes == ["optimizer lion (flags:optimizer) replaces optimizer_kwargs (recipe:optimizer_kwargs)"]
+    assert notes[0] == "optimizer lion (flags:optimizer) replaces optimizer_kwargs (recipe:optimizer_kwargs)"
+
+
+@pytest.mark.parametrize("choice", [{"optimizer": "lion"}, {"optim": "sgd"}])
+def test_a_rate_that_was_chosen_for_another_optimizer_is_said_once(choice):
+    ((name, chosen),) = choice.items()
+    *_, last = merged(layer("flags", **choice))[1]
+    assert last == (
+        f"learning_rate 0.004 (recipe:learning_rate) was chosen for muon: {chosen} (flags:{name}) may want another"
+    )
+    for own in (
+        [layer("flags", **choice, learning_rate=1e-4)],
+        [layer("yaml", **choice), layer("flags", learning_rate=1e-4)],
+        [layer("yaml", **choice), layer("flags", optim=None, optimizer="muon")],
+    ):
+        assert not any("was chosen for" in note for note in merged(*own)[1])
 
 
 def test_parameter_groups_refine_the_rate_and_stay_with_it():
@@ -69,9 +86,9 @@ def test_the_hosts_optimizer_replaces_ours_below_it():
     assert "optimizer" not in values
     assert "optimizer_kwargs" not in values
     assert values["optim"] == "adamw_torch"
-    assert notes == [
+    assert notes[0] == (
         "optim (flags:optim) replaces optimizer (recipe:optimizer), optimizer_kwargs (recipe:optimizer_kwargs)"
-    ]
+    )
     assert problems == []
 
 

@@ -66,7 +66,7 @@ def test_every_mistake_is_reported_at_once(tmp_path):
         "pytorch_optimizer:NAME)",
         f"{path}:4: hidden_size 100 is not divisible by num_attention_heads 7; nearest that divide: 5 and 10",
         "--warmup_steps: warmup_steps must be a whole number of updates in [0, 400], a share of the run in (0, 1), "
-        '"2M tokens" or "3 epochs", got -1.0',
+        '"2M tokens" or "3 epochs", got -1',
         "--scheduler_kwargs: scheduler 'linear' has no setting 'min_lr', did you mean 'min_lr_ratio'? "
         "(known: min_lr_ratio, warmup_shape, warmup_start)",
     ]
@@ -81,6 +81,11 @@ def test_every_mistake_is_reported_at_once(tmp_path):
         (["--model_name_or_path", "x", "--hidden_size", "64"], "hidden_size belongs to architecture"),
         (["--optimizer_kwargs", "momentm=0.9"], "did you mean 'momentum'"),
         (["--adam_beta2", "0.99"], "adam_beta2 belongs to optim"),
+        (["--optim", "adafactorr"], "there is no 'adafactorr', did you mean 'adafactor'? (known: adamw_torch, "),
+        (["--optim", "lion"], "lion is one of ours: write optimizer for optim"),
+        (["--lr_scheduler_type", "one_cycle"], "one_cycle is one of ours: write scheduler for lr_scheduler_type"),
+        (["--optimizer", "MUON"], "did you mean 'muon'"),
+        (["--optimizer", "sgd", "--optimizer_kwargs", "nesterov=true,momentum=0"], "momentum must be above 0, got 0"),
         (["--max_steps", "10", "--warmup_steps", "20"], "warmup_steps must be"),
         (["--learning_rate", "0"], "learning_rate must be above 0"),
         (["--streaming", "--train_file", "a.txt", "--max_steps", "-1"], "streaming needs max_steps"),

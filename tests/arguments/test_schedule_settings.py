@@ -112,3 +112,42 @@ def test_the_tokens_of_an_update_follow_from_the_settings():
     assert tokens_per_update(parse("--global_batch_size", "64").values) == 64 * 256
     assert tokens_per_update(parse("--gradient_accumulation_steps", "4").values) == 4 * 8 * 256
     assert tokens_per_update(parse("--max_seq_length", "none").values) is None
+
+
+@pytest.mark.parametrize(
+    ("argv", "where"),
+    [
+        (["--scheduler", "step", "--warmup_steps", "5"], "--scheduler: scheduler 'step' needs step_size"),
+        (
+            ["--scheduler", "one_cycle", "--scheduler_kwargs", "anneal=linear", "--warmup_steps", "5"],
+            "--warmup_steps: ",
+        ),
+        (["--scheduler_kwargs", "warmup_shape=exponential"], "--scheduler_kwargs: an exponential warmup needs"),
+    ],
+)
+def test_a_mistake_is_told_where_it_stands(argv, where):
+    assert line_of(*argv).startswith(where)
+
+
+@pytest.mark.parametrize(
+    ("curve", "flags", "got"),
+    [
+        ({"at_one": 200}, [], "got 200 times a learning rate of 0.012"),
+        ({"at_zero": 200}, [], "got 200 times a learning rate of 0.012"),
+        ({"scheduler": "cosine"}, ["--weight_decay", "0"], None),
+        ({"at_one": 80}, [], None),  # 0.96 of a weight
+        ({"at_one": 2}, ["--optimizer", "adamw", "--optimizer_kwargs", "decay=independent"], "got 2"),
+    ],
+)
+def test_a_curve_that_would_decay_all_of_a_weight_is_refused(curve, flags, got):
+    written = json.dumps({"weight_decay": {"scheduler": "linear", **curve}})
+    if got is None:
+        parse("--hyperparameter_curves", written, *flags)
+        return
+    line = line_of("--hyperparameter_curves", written, *flags)
+    assert line.startswith("--hyperparameter_curves: weight_decay must take less than all of a weight in a step")
+    assert line.endswith(got)
+
+
+def test_a_rate_that_is_out_of_range_is_one_mistake():
+    assert line_of("--learning_rate", "20") == "--learning_rate: learning_rate must be above 0 and at most 10, got 20"

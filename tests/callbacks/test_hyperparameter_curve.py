@@ -143,6 +143,10 @@ def test_a_curve_that_cannot_be_is_refused_at_once(settings, complaint):
             ("wieght_decay", "linear"),
             r"did you mean 'weight_decay'\? \(known: beta1,",
         ),
+        (
+            ("weight_decay", "linear", None, 0.0, 1000.0),
+            "must take less than all of a weight in a step, got 1000 times a learning rate of 0.001",
+        ),
         (("weight_decay", "step", {"step_size": "5 tokens"}), "needs the tokens of one update"),
         (("weight_decay", "linear", {"num_warmup_steps": 9}), r"num_warmup_steps must be .* \[0, 2\]"),
     ],

@@ -11,7 +11,7 @@ from transformers import (
     ViTModel,
 )
 
-from hf_strategies.optimizers.clipping import clip_grads_adaptively_, clip_units_, head_parameters
+from hf_strategies.optimizers.clipping import clip_grads_adaptively_, clip_units_, find_units, head_parameters
 
 
 def clipped(weight, grad, *, ratio=0.1, unit_dim=0):
@@ -50,7 +50,7 @@ def test_a_model_is_clipped_but_for_its_head():
     model[0].bias.requires_grad_(False)
     model(torch.randn(8, 4)).square().sum().backward()
     head = model[2].weight.grad.clone()
-    clip_grads_adaptively_(model, 1e-3)
+    clip_grads_adaptively_(find_units(model), 1e-3)
     ratios = model[0].weight.grad.norm(dim=1) / model[0].weight.norm(dim=1)
     torch.testing.assert_close(ratios, torch.full((4,), 1e-3))
     assert torch.equal(model[2].weight.grad, head)
@@ -60,7 +60,7 @@ def test_gpt2s_transposed_weights_are_clipped_by_output():
     model = GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=16, n_positions=4))
     ids = torch.arange(4)[None]
     model(input_ids=ids, labels=ids).loss.backward()
-    clip_grads_adaptively_(model, 1e-4)
+    clip_grads_adaptively_(find_units(model), 1e-4)
     weight = model.transformer.h[0].mlp.c_fc.weight  # [inputs, outputs]
     assert (weight.grad.norm(dim=0) / weight.detach().norm(dim=0).clamp(min=1e-3) <= 1.0001e-4).all()
 

@@ -8,12 +8,12 @@ from torch.distributed.tensor import DTensor
 from torch.nn.utils import clip_grad_norm_
 
 from hf_strategies.distributed.process_group import leave_process_group
-from hf_strategies.optimizers.clipping import clip_grads_adaptively_, clip_grads_by_value_
+from hf_strategies.optimizers.clipping import clip_grads_adaptively_, clip_grads_by_value_, find_units
 
 CLIPPINGS = {
     "norm": lambda model: clip_grad_norm_(model.parameters(), 0.1),
     "value": lambda model: clip_grads_by_value_(model, 0.01),
-    "adaptive": lambda model: clip_grads_adaptively_(model, 0.01),
+    "adaptive": lambda model: clip_grads_adaptively_(find_units(model), 0.01),
 }
 
 

@@ -76,3 +76,17 @@ def test_settings_are_checked_without_torch():
         "check_optimizer_settings('muon', {'momentum': 0.9}); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "hyper", "complaint"),
+    [
+        ("sgd", {"nesterov": True, "momentum": 0}, "momentum must be above 0, got 0"),
+        ("schedule_free_adamw", {"betas": [0, 0.9]}, r"the first above 0, got \[0, 0.9\]"),
+    ],
+)
+def test_what_a_builder_would_refuse_is_refused_without_it(name, hyper, complaint):
+    pytest.importorskip("schedulefree")
+    with pytest.raises(UserError, match=complaint):
+        check_optimizer_settings(name, hyper)
+    check_optimizer_settings("adamw", {"betas": [0, 0.9]})

@@ -9,7 +9,7 @@ from torch.distributed.fsdp import fully_shard
 from hf_strategies.distributed.process_group import leave_process_group
 from hf_strategies.errors import UserError
 from hf_strategies.optimizers import create_optimizer
-from hf_strategies.optimizers.clipping import clip_grads_adaptively_
+from hf_strategies.optimizers.clipping import clip_grads_adaptively_, find_units
 
 RIGHT = ("sgd", "schedule_free_adamw", "ademamix")
 REFUSED = ("adafactor", "soap", "adamw_8bit", "paged_adamw", "paged_adamw_8bit", "pytorch_optimizer:Adan")
@@ -32,7 +32,7 @@ def train(model: nn.Module, name: str) -> None:
         if hasattr(optimizer, "train"):
             optimizer.train()
         model((torch.arange(8) + step) % 9).square().mean().backward()
-        clip_grads_adaptively_(model, 1e-2)
+        clip_grads_adaptively_(find_units(model), 1e-2)
         optimizer.step()
         optimizer.zero_grad()
         if hasattr(optimizer, "eval"):

@@ -256,7 +256,11 @@ def test_rules_move_parameters_between_the_halves():
             "matrix",
             r"makes a matrix of model.layers.0.input_layernorm.weight, whose shape is \[16\]",
         ),
-        ("proj", "adamw", "muon owns 0 parameters"),
+        (
+            "proj",
+            "adamw",
+            "muon owns 0 parameters: param_groups gives every hidden matrix to adamw \\('proj'\\)",
+        ),
     ],
 )
 def test_a_half_that_cannot_own_what_it_is_given_is_refused(pattern, half, complaint):

@@ -10,6 +10,8 @@ from torch.distributed.tensor import DTensor
 from hf_strategies.distributed.process_group import leave_process_group
 from hf_strategies.errors import UserError
 from hf_strategies.optimizers import create_optimizer
+from hf_strategies.optimizers.alike import group_alike
+from hf_strategies.optimizers.lion import lion_update_, lion_updates_
 
 RIGHT = ("adamw", "lamb", "lion", "muon", "sgd")
 REFUSED = ("ademamix", "schedule_free_adamw")
@@ -34,6 +36,19 @@ def train(model: nn.Module, name: str) -> None:
         optimizer.zero_grad()
 
 
+@torch.no_grad()
+def lists_step_as_tensors_do() -> None:
+    """Lion's lists, which it makes off the CPU alone."""
+    params = list(shard_one_layer(build()).parameters())
+    twins = [param.detach().clone() for param in params]
+    hyper = {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.3}
+    for alike in group_alike(params):
+        lion_updates_(alike, [-param for param in alike], list(map(torch.ones_like, alike)), **hyper)
+    for param, twin in zip(params, twins, strict=True):
+        lion_update_(twin, -twin, torch.ones_like(twin), **hyper)
+        torch.testing.assert_close(param.detach(), twin)
+
+
 def compare_on_one_rank(rank: int, meeting_point: str) -> None:
     distributed.init_process_group("gloo", init_method=meeting_point, rank=rank, world_size=2)
     for name in RIGHT:
@@ -46,6 +61,7 @@ def compare_on_one_rank(rank: int, meeting_point: str) -> None:
             param = param.full_tensor() if isinstance(param, DTensor) else param
             torch.testing.assert_close(param.detach(), expected.detach(), msg=name)
         assert kinds == {True, False}
+    lists_step_as_tensors_do()
     for name in REFUSED:
         with pytest.raises(UserError, match=f"^{name} cannot train sharded and whole parameters together"):
             create_optimizer(name, shard_one_layer(build()), lr=0.1)

@@ -6,7 +6,9 @@ from hf_strategies.arguments import parse_arguments
 from hf_strategies.arguments.parse import all_settings
 from hf_strategies.arguments.settings import settings_of
 from hf_strategies.errors import UserError
+from hf_strategies.planning.compare_request import parse_compare
 from hf_strategies.planning.find_lr_request import FindLROptions
+from hf_strategies.planning.rate_pair import NOTE
 from hf_strategies.planning.sweep_request import SweepOptions, parse_sweep
 
 VARY = ["--vary", "learning_rate=1e-3,2e-3"]
@@ -98,3 +100,23 @@ def test_a_number_of_trials_that_is_none_is_one_mistake():
 @pytest.mark.parametrize("options", [SweepOptions, FindLROptions])
 def test_no_option_hides_a_setting_of_the_job(options):
     assert {setting.name for setting in settings_of(options)} & set(all_settings()) == {"output_dir"}
+
+
+@pytest.mark.parametrize(
+    ("argv", "second"),
+    [
+        (["--vary", "learning_rate=6e-3,1.2e-2"], [1.8e-2, 3.6e-2]),  # three times the first, as in the recipe
+        (["--vary", "learning_rate=6e-3,1.2e-2", "--optimizer_kwargs", "adamw_lr=1.2e-2"], [6e-3, 1.2e-2]),
+        (["--vary", "learning_rate=6e-3,1.2e-2", "--vary", "optimizer_kwargs.adamw_lr=1e-2"], [1e-2, 1e-2]),
+        (["--vary", "optimizer_kwargs.momentum=0.8,0.9"], [3.6e-2, 3.6e-2]),
+        (["--vary", "optimizer=muon,lion", "--vary", "learning_rate=6e-3"], [1.8e-2, None]),
+    ],
+)
+def test_the_second_rate_keeps_its_ratio_unless_it_varies_too(argv, second):
+    request = parse_sweep(argv)
+    jobs = [job_of(request.trial_argv(values, None)) for values in request.settings]
+    found = [(job.strategy.optimizer_kwargs or {}).get("adamw_lr") for job in jobs]
+    assert found == [rate if rate is None else pytest.approx(rate) for rate in second]
+    follows = "learning_rate" in argv[-1] or "optimizer_kwargs" in argv[-2]
+    assert bool(request.notes) is (follows and "adamw_lr=1e-2" not in argv[-1])
+    assert parse_compare(["--vary", "learning_rate=1e-3,2e-3"]).sweep.notes == (NOTE,)

@@ -121,3 +121,38 @@ def test_weights_that_are_not_there_yet_need_memory_too(found, tiny_lm):
     assert loaded.startswith("gradients and optimizer take 0.16 MB")  # 12 bytes of each of 13,456 parameters
     tiny_lm.to("meta")
     assert found()["memory"].said.startswith("weights, gradients and optimizer take 0.22 MB")
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"optimizer": "pytorch_optimizer:Adn"}, "did you mean 'A"),
+        (
+            {"optimizer_kwargs": "weight_decopule=true"},
+            "did you mean 'weight_decouple'",
+        ),
+        ({"optimizer_kwargs": '{"betas": [2, 2, 2]}'}, "pytorch_optimizer:Adan: "),
+    ],
+)
+def test_another_librarys_class_is_tried_before_the_data_are_read(found, settings, complaint):
+    pytest.importorskip("pytorch_optimizer")
+    optimizer = settings.pop("optimizer", "pytorch_optimizer:Adan")
+    verdict = found(*(word for name, value in settings.items() for word in (f"--{name}", value)), optimizer=optimizer)
+    assert verdict["groups"].state == ERROR
+    assert complaint in verdict["groups"].said
+
+
+def test_an_optimizer_of_the_hosts_that_cannot_be_had_is_told_before_the_data_are_read(tiny_lm, tmp_path):
+    args = TrainingArguments(tmp_path, max_steps=4, report_to="none", use_cpu=True, optim="lomo", **BATCH)
+    arguments = parse_arguments(["--optim", "lomo"], description="", default_recipe="pretrain")
+    run = Run(arguments, args, tiny_lm, block_size=16, samples=None, folder=tmp_path)
+    (verdict,) = [verdict for verdict in preflight(run) if verdict.name == "groups"]
+    assert verdict.state == ERROR
+    assert verdict.said.startswith("optim lomo: You need to")
+
+
+def test_lengths_in_epochs_wait_for_the_data(found):
+    flags = ["--max_steps", "100", "--scheduler", "step", "--scheduler_kwargs", "step_size=3 epochs"]
+    verdict = found(*flags, "--warmup_steps", "1 epoch")["schedule"]
+    assert (verdict.state, verdict.said) == (OK, "step, 1 epoch of 100 updates are warmup")
+    assert found(*flags, "--warmup_steps", "1 epoch", samples=40)["schedule"].said.startswith("step, 10 of 100")

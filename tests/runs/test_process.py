@@ -148,3 +148,27 @@ def test_fp16_where_the_device_refuses_it_is_one_line(monkeypatch, engine):
         pytest.skip("this CPU has fp16 instructions")
     with pytest.raises(UserError, match=r"^fp16 cannot be had here: .*--bf16"):
         precision_settled("--use_cpu", *(["--fp16"] if engine is None else []), engine=engine)
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["cosine_with_min_lr"], "One of min_lr or min_lr_rate should be set"),
+        (["warmup_stable_decay"], "num_decay_steps"),
+        (["cosine", "--lr_scheduler_kwargs", '{"foo": 1}'], "unexpected keyword argument 'foo'"),
+        (["warmup_stable_decay", "--max_steps", "-1", "--num_train_epochs", "1"], "num_decay_steps"),
+    ],
+)
+def test_a_schedule_of_the_hosts_is_tried_before_anything_is_read(flags, complaint):
+    arguments = settle_machine(parse("--lr_scheduler_type", *flags))
+    with pytest.raises(UserError) as caught:
+        build_training_arguments(arguments, max_seq_length=256)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"lr_scheduler_type {flags[0]} with lr_scheduler_kwargs ")
+    assert complaint in line
+
+
+def test_a_schedule_of_the_hosts_that_can_be_had_is_taken():
+    flags = ["--lr_scheduler_type", "cosine_with_min_lr", "--lr_scheduler_kwargs", '{"min_lr_rate": 0.1}']
+    args = build_training_arguments(settle_machine(parse(*flags)), max_seq_length=256)
+    assert args.lr_scheduler_kwargs == {"min_lr_rate": 0.1}

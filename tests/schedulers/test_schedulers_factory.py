@@ -7,7 +7,15 @@ import torch
 from transformers import get_scheduler
 
 from hf_strategies.errors import UserError
-from hf_strategies.schedulers import SCHEDULERS, RunScale, bind_curve, check_schedule, create_scheduler, schedule_curve
+from hf_strategies.schedulers import (
+    SCHEDULERS,
+    RunScale,
+    bind_curve,
+    check_schedule,
+    create_scheduler,
+    schedule_curve,
+    unreached,
+)
 
 PHASES = [{"scheduler": "linear"}]
 RUN = {"num_training_steps": 120, "num_warmup_steps": 10}
@@ -132,7 +140,22 @@ def test_shares_that_add_up_to_the_run_fit_in_it():
             {"num_decay_steps": 40, "decay_power": 3.0},
             "decay_power means something only beside decay_shape 'power', got None",
         ),
-        ("cosine_restarts", {"num_cycles": 1.5}, "num_cycles must be a whole number >= 1, got 1.5"),
+        ("cosine_restarts", {"num_cycles": 1.5}, r"num_cycles must be a whole number in \[1, 100\], got 1.5"),
+        (
+            "cosine_restarts",
+            {"num_cycles": 10, "cycle_growth": 1e300},
+            r"cycle_growth must .* in \[0.1, 10\]",
+        ),
+        ("cosine", {"num_cycles": 1e308}, r"num_cycles must be a number above 0 and at most 100, got 1e\+308"),
+        (
+            "power",
+            {"num_plateau_steps": 1, "num_decay_steps": 0.1, "exponent": 5000},
+            "exponent .* at most 10",
+        ),
+        ("polynomial", {"power": 1e9}, "power must be a number above 0 and at most 100"),
+        ("slanted_triangular", {"ratio": 1e308}, r"ratio must be a number in \[1, 1e6\]"),
+        ("noam", {"num_rise_steps": 5, "d_model": 10**400}, r"d_model must be a whole number in \[1, 1000000\]"),
+        ("linear", {"num_warmup_steps": 500.0}, "got 500$"),
         ("step", {}, "'step' needs step_size"),
         ("step", {"step_size": 0}, "step_size must be at least one update, got 0"),
         ("step", {"step_size": 10, "gamma": 0}, r"gamma must be a number in \(0, 1\], got 0"),
@@ -257,3 +280,38 @@ def test_curves_are_checked_and_drawn_without_torch():
 def test_what_follows_a_metric_is_checked_as_curves_are(warmup, shape, complaint):
     with pytest.raises(UserError, match=complaint):
         check_schedule(SCHEDULERS["reduce_on_plateau"], RunScale(120), warmup, shape)
+
+
+@pytest.mark.parametrize("updates", [1, 7, 10**9])
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        *[("cosine_restarts", {"num_cycles": 100, "cycle_growth": growth}) for growth in (0.1, 10)],
+        ("cosine", {"num_cycles": 100}),
+        ("polynomial", {"power": 100}),
+        ("power", {"num_plateau_steps": 0, "num_decay_steps": 0, "exponent": 10, "min_lr_ratio": 1.0}),
+        ("slanted_triangular", {"ratio": 1e6}),
+        ("noam", {"num_rise_steps": 1, "d_model": 10**6}),
+        ("exponential", {"gamma": 5e-324, "num_period_steps": 1}),
+    ],
+)
+def test_the_ends_of_what_is_allowed_are_curves(name, shape, updates):
+    curve = schedule_curve(name, num_training_steps=updates, **shape)
+    assert all(0.0 <= curve(step) <= 1.0 for step in {0, 1, updates // 3, updates - 1, updates, 2 * updates})
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ({"step_size": 120}, "the rate never steps: step_size 120 comes after 120 updates, and the run has 120"),
+        ({"step_size": "30 epochs"}, "step_size 30 epochs comes after 300 updates"),
+        ({"milestones": [120]}, "the rate never steps: milestones"),
+        ({"step_size": 119}, None),
+        ({"step_size": 0.99}, None),
+        ({"milestones": [500, 60]}, None),
+        ({"num_decay_steps": 0}, None),
+    ],
+)
+def test_a_step_that_is_never_come_to_is_said(shape, said):
+    found = unreached(RunScale(120, None, 10), shape)
+    assert found is None if said is None else said in found

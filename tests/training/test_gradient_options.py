@@ -7,7 +7,7 @@ import torch
 from transformers import TrainerCallback
 
 from hf_strategies.errors import UserError
-from hf_strategies.training import StrategyTrainer
+from hf_strategies.training import StrategyTrainer, gradients
 from hf_strategies.training.gradient_options import GradientOptions
 
 
@@ -70,7 +70,7 @@ def test_without_them_the_host_clips_by_norm(train):
 @pytest.mark.parametrize("name", ["clip_grad_value", "adaptive_clipping", "sam_rho", "fgm_epsilon"])
 def test_absurd_values_are_refused(name):
     for value in (0.0, -1.0, float("nan"), float("inf"), True, "1"):
-        with pytest.raises(UserError, match=f"{name} must be a number above 0, got"):
+        with pytest.raises(UserError, match=f"{name} must be a number above 0(| and at most 10), got"):
             GradientOptions(**{name: value})
 
 
@@ -102,3 +102,10 @@ def test_what_sharding_leaves_right_is_accepted():
     GradientOptions(adaptive_clipping=0.01).check_host(0, "FSDP2")
     GradientOptions(sam_rho=0.05).check_host(0.5, None)
     GradientOptions(fgm_epsilon=1.0).check_host(0.5, "FSDP2")
+
+
+def test_units_are_looked_for_once_in_a_run(train, monkeypatch):
+    looked = []
+    monkeypatch.setattr(gradients, "find_units", lambda model: looked.append(model) or [])
+    train(adaptive_clipping=1e-3)
+    assert len(looked) == 1

@@ -140,7 +140,7 @@ def test_the_loss_that_is_logged_is_the_one_at_the_weights(tiny_lm, token_rows, 
     assert first_loss(sam_rho=5.0) == first_loss()
 
 
-@pytest.mark.parametrize("rho", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("rho", [0.0, -1.0, float("nan"), float("inf"), 1e308])
 def test_an_absurd_radius_is_refused(rho, tiny_lm, arguments):
-    with pytest.raises(UserError, match="sam_rho must be a number above 0, got"):
+    with pytest.raises(UserError, match="sam_rho must be a number above 0 and at most 10, got"):
         StrategyTrainer(tiny_lm, arguments(), sam_rho=rho)
