@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from hf_strategies.arguments import Arguments
 from hf_strategies.checkpoints.choice import checkpoints_in, stored
 from hf_strategies.checkpoints.space import check_space, checkpoint_bytes
 from hf_strategies.distributed.deepspeed_settings import asked_deepspeed
+from hf_strategies.distributed.machine import FSDP, asked_machine
 from hf_strategies.distributed.memory import available_memory
 from hf_strategies.distributed.ranks import local_world_size
 from hf_strategies.distributed.zero import full_shape
@@ -192,10 +192,13 @@ def sharding(run: Run) -> Iterator[Verdict]:
 
 def shards(args: TrainingArguments) -> str | None:
     """Return what the launcher or a flag asks for that cuts tensors; None for nothing."""
-    if os.environ.get("ACCELERATE_USE_FSDP") == "true":
+    settings = asked_deepspeed(args.deepspeed)
+    machine = asked_machine(settings)
+    if machine.engine == FSDP:
         return "FSDP"
-    zero = (asked_deepspeed(args.deepspeed) or {}).get("zero_optimization") or {}
-    return f"ZeRO-{zero['stage']}" if zero.get("stage") else None
+    if machine.zero_stage:
+        return f"ZeRO-{machine.zero_stage}"
+    return "tensor parallelism" if machine.sizes.tensor > 1 else None
 
 
 def disk(run: Run) -> Iterator[Verdict]:
@@ -203,8 +206,13 @@ def disk(run: Run) -> Iterator[Verdict]:
     if run.args.save_strategy.value == "no":
         yield Verdict("disk", "no checkpoints are saved")
         return
-    params = [(full_shape(param), param.element_size(), param.requires_grad) for param in run.model.parameters()]
-    size = checkpoint_bytes(params, _state_bytes(run))
+    engine = asked_deepspeed(run.args.deepspeed)
+    is_low = engine is not None and (run.args.bf16 or run.args.fp16)  # it then has weights of two bytes
+    params = [
+        (full_shape(param), 2 if is_low else param.element_size(), param.requires_grad)
+        for param in run.model.parameters()
+    ]
+    size = checkpoint_bytes(params, _state_bytes(run), engine)
     told = f"checkpoints of about {format_bytes(size)}"
     yield from _tried(
         "disk",

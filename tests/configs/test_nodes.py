@@ -4,31 +4,14 @@ import importlib.util
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.configs.reading import events
+from tests.configs.watching import wait_for, workers
 
 LONG = ["--max_steps", "100000", "--save_strategy", "no", "--bf16", "false"]
-
-
-def workers(job) -> list[psutil.Process]:
-    """The processes that a launcher has started to train, in the order of their ranks."""
-    found = [
-        process for process in psutil.Process(job.process.pid).children() if "scripts" in " ".join(process.cmdline())
-    ]
-    return sorted(found, key=lambda process: int(process.environ()["RANK"]))
-
-
-def wait_for(happens, *jobs, seconds: float = 300) -> None:
-    end = time.monotonic() + seconds
-    while not happens():
-        assert time.monotonic() < end
-        assert all(job.process.poll() is None for job in jobs), jobs[0].said()[-3000:]
-        time.sleep(0.1)
 
 
 @pytest.fixture
