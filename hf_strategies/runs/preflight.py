@@ -16,6 +16,8 @@ from hf_strategies.checkpoints.space import check_space, checkpoint_bytes
 from hf_strategies.distributed.deepspeed_settings import asked_deepspeed
 from hf_strategies.distributed.machine import FSDP, asked_machine
 from hf_strategies.distributed.memory import available_memory
+from hf_strategies.distributed.pipeline.place import asked_place
+from hf_strategies.distributed.pipeline.plan import own_units, pipeline_plan
 from hf_strategies.distributed.ranks import local_world_size
 from hf_strategies.distributed.zero import full_shape
 from hf_strategies.errors import UserError
@@ -82,7 +84,7 @@ class Run:
 
 def preflight(run: Run) -> list[Verdict]:
     """Look at every side of a run; nothing is changed."""
-    looks = (length, schedule, rhythm, groups, sharding, disk, memory)
+    looks = (length, schedule, rhythm, groups, sharding, stages, disk, memory)
     return [verdict for look in looks for verdict in look(run)]
 
 
@@ -201,6 +203,15 @@ def shards(args: TrainingArguments) -> str | None:
     return "tensor parallelism" if machine.sizes.tensor > 1 else None
 
 
+def stages(run: Run) -> Iterator[Verdict]:
+    """Yield whether the model can be cut into the stages of a pipeline, where one is asked for."""
+    place = asked_place(asked_deepspeed(run.args.deepspeed), rank=run.args.process_index)
+    if place is None:
+        return
+    told = f"the model can be cut into {place.stages}"
+    yield from _tried("stages", told, lambda: own_units(run.model, pipeline_plan(run.model), place))
+
+
 def disk(run: Run) -> Iterator[Verdict]:
     """Yield whether the checkpoints fit that will be kept."""
     if run.args.save_strategy.value == "no":
@@ -253,7 +264,7 @@ def _state_bytes(run: Run) -> Callable[..., int] | None:
     return None if name is None else OPTIMIZERS[name].facts.get("state_bytes")
 
 
-def _tried(name: str, told: str, attempt: Callable[[], None]) -> Iterator[Verdict]:
+def _tried(name: str, told: str, attempt: Callable[[], object]) -> Iterator[Verdict]:
     try:
         attempt()
     except UserError as error:

@@ -16,7 +16,7 @@ class SourceLossMixin(Host):
     Cost: the loss is computed a second time from the logits, without a gradient.
     """
 
-    inputs_of_loss = (SOURCE,)
+    inputs_of_loss: tuple[str, ...] = (SOURCE,)
     _nats_and_tokens: Tensor | None = None  # [sources, 2]
 
     def compute_loss(

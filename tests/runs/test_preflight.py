@@ -98,6 +98,20 @@ def test_fsdp_takes_what_knows_its_shards(found):
     assert "FSDP cuts them: take adamw, lamb, lion, muon, sgd, or DDP" in refused.said
 
 
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [(2, "the model can be cut into 2"), (9, "9 stages need a model of at least as many layers, got 2: lower")],
+)
+def test_a_model_is_cut_into_stages_before_its_data_are_read(found, tmp_path, monkeypatch, stages, said):
+    file = tmp_path / "pipeline.json"
+    file.write_text(json.dumps({"zero_optimization": {"stage": 1}, "pipeline": {"stages": stages}}))
+    monkeypatch.setattr(TrainingArguments, "world_size", stages)
+    launcher = {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_CONFIG_FILE": str(file)}
+    verdict = found(launcher={**launcher, "WORLD_SIZE": str(stages)})["stages"]
+    assert verdict.said.startswith(said)
+    assert verdict.is_error is (stages == 9)
+
+
 def test_tensors_that_are_split_are_not_asked_to_fit_on_one_device(found, monkeypatch):
     monkeypatch.setattr("hf_strategies.runs.preflight.available_memory", lambda **_: 1000)
     assert found()["memory"].state == ERROR

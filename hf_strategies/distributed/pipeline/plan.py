@@ -62,8 +62,9 @@ def pipeline_plan(model: nn.Module) -> PipelinePlan:
     declared = tuple(config.base_model_pp_plan or OWN_PLANS.get(config.model_type, ()))
     if not declared:
         raise UserError(
-            f"{name} declares no pipeline plan (base_model_pp_plan) and cannot be split into stages: take architecture "
-            "transformer_pp or gpt2, a checkpoint that has one, such as of llama, qwen3, gpt_neox or olmo2, or ZeRO"
+            f"{name} declares no pipeline plan (base_model_pp_plan) and cannot be split into stages: take an "
+            "architecture that has one, transformer_pp or gpt2, a checkpoint of such as llama, qwen3, gpt_neox or "
+            "olmo2, or ZeRO"
         )
     if "CausalLM" not in name and not name.endswith("LMHeadModel"):
         raise UserError(f"pipelines train causal language models, got {name}")
