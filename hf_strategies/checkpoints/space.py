@@ -1,18 +1,21 @@
 """Whether the checkpoints that a run will keep fit on its disk, asked before it begins."""
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hf_strategies.checkpoints.rotation import most_kept
 from hf_strategies.errors import UserError
 
 ADAM_BYTES = 8  # per parameter: two buffers in float32, where an optimizer does not say what it keeps
+MASTER_BYTES = 4  # per parameter that ZeRO trains: it keeps them, and the optimizer's state, in float32
 
 
 def checkpoint_bytes(
     params: Iterable[tuple[Sequence[int], int, bool]],
     state_bytes: Callable[[Sequence[int], int, bool], int] | None,
+    engine: Mapping[str, Any] | None = None,
 ) -> int:
     """Estimate the size of a checkpoint: weights and optimizer; all else in it is small.
 
@@ -20,15 +23,20 @@ def checkpoint_bytes(
         params: Of each parameter its shape, the bytes of one element, and whether the optimizer's state is saved.
         state_bytes: As on the optimizer's shelf, asked about each as if it were no matrix (the larger half); None
             where it is not known.
+        engine: DeepSpeed's settings; None without it. It writes weights that it does not cut a second time.
     """
+    stage = ((engine or {}).get("zero_optimization") or {}).get("stage", 0)
+    copies = 2 if engine is not None and stage < 3 and not engine.get("pipeline") else 1
     total = 0
     for shape, itemsize, trained in params:
         count = 1
         for side in shape:
             count *= side
-        total += count * itemsize
+        total += copies * count * itemsize
         if trained:
-            total += state_bytes(shape, itemsize, False) if state_bytes else count * ADAM_BYTES
+            kept_in = MASTER_BYTES if stage else itemsize
+            total += state_bytes(shape, kept_in, False) if state_bytes else count * ADAM_BYTES
+            total += MASTER_BYTES * count if stage else 0
     return total
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -17,7 +16,10 @@ from hf_strategies.arguments import Arguments
 from hf_strategies.checkpoints.choice import checkpoints_in, stored
 from hf_strategies.checkpoints.space import check_space, checkpoint_bytes
 from hf_strategies.distributed.deepspeed_settings import asked_deepspeed
+from hf_strategies.distributed.machine import FSDP, asked_machine
 from hf_strategies.distributed.memory import available_memory
+from hf_strategies.distributed.pipeline.place import asked_place
+from hf_strategies.distributed.pipeline.plan import own_units, pipeline_plan
 from hf_strategies.distributed.ranks import local_world_size
 from hf_strategies.distributed.zero import full_shape
 from hf_strategies.errors import UserError
@@ -86,7 +88,7 @@ class Run:
 
 def preflight(run: Run) -> list[Verdict]:
     """Look at every side of a run; nothing is changed."""
-    looks = (length, schedule, rhythm, groups, sharding, disk, memory)
+    looks = (length, schedule, rhythm, groups, sharding, stages, disk, memory)
     return [verdict for look in looks for verdict in look(run)]
 
 
@@ -217,10 +219,22 @@ def sharding(run: Run) -> Iterator[Verdict]:
 
 def shards(args: TrainingArguments) -> str | None:
     """Return what the launcher or a flag asks for that cuts tensors; None for nothing."""
-    if os.environ.get("ACCELERATE_USE_FSDP") == "true":
+    settings = asked_deepspeed(args.deepspeed)
+    machine = asked_machine(settings)
+    if machine.engine == FSDP:
         return "FSDP"
-    zero = (asked_deepspeed(args.deepspeed) or {}).get("zero_optimization") or {}
-    return f"ZeRO-{zero['stage']}" if zero.get("stage") else None
+    if machine.zero_stage:
+        return f"ZeRO-{machine.zero_stage}"
+    return "tensor parallelism" if machine.sizes.tensor > 1 else None
+
+
+def stages(run: Run) -> Iterator[Verdict]:
+    """Yield whether the model can be cut into the stages of a pipeline, where one is asked for."""
+    place = asked_place(asked_deepspeed(run.args.deepspeed), rank=run.args.process_index)
+    if place is None:
+        return
+    told = f"the model can be cut into {place.stages}"
+    yield from _tried("stages", told, lambda: own_units(run.model, pipeline_plan(run.model), place))
 
 
 def disk(run: Run) -> Iterator[Verdict]:
@@ -228,8 +242,13 @@ def disk(run: Run) -> Iterator[Verdict]:
     if run.args.save_strategy.value == "no":
         yield Verdict("disk", "no checkpoints are saved")
         return
-    params = [(full_shape(param), param.element_size(), param.requires_grad) for param in run.model.parameters()]
-    size = checkpoint_bytes(params, _state_bytes(run))
+    engine = asked_deepspeed(run.args.deepspeed)
+    is_low = engine is not None and (run.args.bf16 or run.args.fp16)  # it then has weights of two bytes
+    params = [
+        (full_shape(param), 2 if is_low else param.element_size(), param.requires_grad)
+        for param in run.model.parameters()
+    ]
+    size = checkpoint_bytes(params, _state_bytes(run), engine)
     told = f"checkpoints of about {format_bytes(size)}"
     yield from _tried(
         "disk",
@@ -270,7 +289,7 @@ def _state_bytes(run: Run) -> Callable[..., int] | None:
     return None if name is None else OPTIMIZERS[name].facts.get("state_bytes")
 
 
-def _tried(name: str, told: str, attempt: Callable[[], None]) -> Iterator[Verdict]:
+def _tried(name: str, told: str, attempt: Callable[[], object]) -> Iterator[Verdict]:
     try:
         attempt()
     except UserError as error:

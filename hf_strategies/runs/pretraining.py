@@ -12,7 +12,6 @@ from hf_strategies.arguments.topics import trains
 from hf_strategies.data import PreparedText
 from hf_strategies.distributed.deepspeed_settings import asked_deepspeed
 from hf_strategies.distributed.pipeline.place import asked_place
-from hf_strategies.distributed.pipeline.plan import own_units, pipeline_plan
 from hf_strategies.distributed.ranks import is_main_process
 from hf_strategies.distributed.zero import num_parameters
 from hf_strategies.reports import format_count
@@ -84,12 +83,9 @@ def run(
     """
     notes = arguments.notes + folder.notes + unused_sizes(arguments.model)
     announce(arguments, args, folder, notes, threads=threads)
-    place = asked_place(asked_deepspeed(args.deepspeed), rank=args.process_index)
     if trains(arguments.training) and not arguments.model.trust_remote_code:
         # Code from the Hub may build its model in a way that only loading follows.
         model = sketch_model(arguments.model, block_size=block_size, objective=arguments.strategy.objective)
-        if place is not None:
-            own_units(model, pipeline_plan(model), place)  # or it says why it cannot be split like this
         announce_checks(Run(arguments, args, model, block_size=block_size, samples=None, folder=folder.path))
     text = prepare(
         arguments, block_size, seed=data_seed(args), samples=args.max_steps * startup.sequences_per_update(args)
@@ -102,7 +98,7 @@ def run(
         isolate_documents=arguments.data.isolate_documents,
         rows=max(args.per_device_train_batch_size, args.per_device_eval_batch_size),
         objective=arguments.strategy.objective,
-        place=place,
+        place=asked_place(asked_deepspeed(args.deepspeed), rank=args.process_index),
     )
     say("data      " + text.report.summary().replace("\n", "\n          "))
     say(f"model     {startup.describe_model(arguments, model)}")

@@ -15,6 +15,7 @@ from hf_strategies.arguments.quantities import parse_batch_size, split_batch
 from hf_strategies.distributed.asked_precision import SHORTENED, open_precisions
 from hf_strategies.distributed.deepspeed_settings import asked_deepspeed
 from hf_strategies.distributed.precision import automatic_precision, why_refused
+from hf_strategies.distributed.process_group import rejoin_process_group
 from hf_strategies.distributed.ranks import available_cores, local_world_size
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.metrics import METRICS
@@ -154,6 +155,7 @@ def build_training_arguments(
         given["per_device_train_batch_size"], given["gradient_accumulation_steps"] = settle_batch(
             arguments, max_seq_length=max_seq_length, replicas=asked_replicas(arguments.values)
         )
+    rejoin_process_group(use_cpu=given.get("use_cpu", False), timeout=given.get("ddp_timeout", made.ddp_timeout))
     try:
         args = made(**given)
     except Exception as error:  # of any kind: the host checks only in passing what it is given

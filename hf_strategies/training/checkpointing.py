@@ -14,6 +14,7 @@ from hf_strategies.checkpoints.choice import checkpoints_in, stored
 from hf_strategies.checkpoints.publishing import DRAFTS, clear_drafts, publish, rotate
 from hf_strategies.checkpoints.space import check_space, checkpoint_bytes
 from hf_strategies.distributed.agreement import decide_together
+from hf_strategies.distributed.deepspeed_settings import asked_deepspeed
 from hf_strategies.distributed.zero import full_shape
 from hf_strategies.errors import UserError, first_line
 from hf_strategies.optimizers import OPTIMIZERS, OptimizerFactory
@@ -221,7 +222,7 @@ class CheckpointingMixin(AttemptingMixin, SchedulingMixin, SeekingMixin):
         averages = [item.num_bytes(self.model) for item in callbacks if isinstance(item, WeightAveragingCallback)]
         check_space(
             run,
-            size=checkpoint_bytes(params, state_bytes) + sum(averages),
+            size=checkpoint_bytes(params, state_bytes, asked_deepspeed(self.args.deepspeed)) + sum(averages),
             limit=self.args.save_total_limit,
             keeps_best=self.args.metric_for_best_model is not None,
             present=sum(stored(checkpoint).verified for checkpoint in checkpoints_in(run)),

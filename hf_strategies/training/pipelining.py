@@ -35,6 +35,7 @@ class PipeliningMixin(Host):
         UserError: The model cannot be split like this, or something that is asked for needs all of it.
     """
 
+    inputs_of_loss: tuple[str, ...] = ()  # what `compute_loss` takes from a batch, and no model
     preprocess_logits_for_metrics: Any
     _pipeline: Pipeline | None = None
     _shown: Tensor | None = None  # of an evaluation step, by the objective
@@ -128,7 +129,7 @@ class PipeliningMixin(Host):
         if callable(getattr(self.optimizer, "train", None)):  # as the host does: a schedule-free one has two modes
             self.optimizer.train()
         try:
-            loss = self._pipeline.train([inputs for inputs, _ in self._waiting])
+            loss = self._pipeline.train([self._inputs_of_model(inputs) for inputs, _ in self._waiting])
         finally:
             self._waiting = []
         return loss.detach().to(self.args.device)
@@ -144,6 +145,9 @@ class PipeliningMixin(Host):
         loss = self.compute_loss(tail, inputs, num_items_in_batch=num_items)
         scaled = (self.model_accepts_loss_kwargs and num_items is not None) or self.compute_loss_func is not None
         return loss if scaled else loss / len(self._waiting)
+
+    def _inputs_of_model(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in inputs.items() if name not in self.inputs_of_loss}
 
     def _show_hooks(self, inputs: dict[str, Any]) -> None:
         """Let those who watch the model's inputs see them: no stage calls the whole of it."""

@@ -16,6 +16,7 @@ class SourceLossMixin(Host):
     Cost: the loss is computed a second time from the logits, without a gradient.
     """
 
+    inputs_of_loss: tuple[str, ...] = (SOURCE,)
     _nats_and_tokens: Tensor | None = None  # [sources, 2]
 
     def compute_loss(
@@ -34,19 +35,19 @@ class SourceLossMixin(Host):
         with torch.no_grad():
             rows = next_token_nll(outputs["logits"].detach(), labels)
             if self._nats_and_tokens is None:
-                self._nats_and_tokens = rows.new_zeros(len(self._source_names()), 2)
+                assert isinstance(self.train_dataset, MixedBlocks)
+                self._nats_and_tokens = rows.new_zeros(len(self.train_dataset.sources), 2)
             self._nats_and_tokens.index_add_(0, source, rows)
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if "loss" in logs and self._nats_and_tokens is not None:
-            total = self.accelerator.reduce(self._nats_and_tokens, reduction="sum")
-            for name, (nats, tokens) in zip(self._source_names(), total.tolist(), strict=True):
+        if "loss" in logs and isinstance(self.train_dataset, MixedBlocks):
+            names, found = list(self.train_dataset.sources), self._nats_and_tokens
+            if found is None:  # a stage of a pipeline that computes no loss: it takes part all the same
+                found = torch.zeros(len(names), 2, device=self.args.device)
+            total = self.accelerator.reduce(found, reduction="sum")
+            for name, (nats, tokens) in zip(names, total.tolist(), strict=True):
                 if tokens:
                     logs[f"loss_{name}"] = nats / tokens
             self._nats_and_tokens = None
         super().log(logs, start_time)
-
-    def _source_names(self) -> list[str]:
-        assert isinstance(self.train_dataset, MixedBlocks)
-        return list(self.train_dataset.sources)

@@ -2,13 +2,28 @@ import pytest
 
 from hf_strategies.checkpoints.space import check_space, checkpoint_bytes
 from hf_strategies.errors import UserError
-from hf_strategies.optimizers.state_memory import one_buffer
+from hf_strategies.optimizers.state_memory import one_buffer, two_buffers
 
 
 def test_a_checkpoint_is_its_weights_and_what_the_optimizer_keeps():
     params = [((10, 20), 2, True), ((30,), 4, True), ((100,), 4, False)]
     assert checkpoint_bytes(params, one_buffer) == 2 * (400 + 120) + 400
     assert checkpoint_bytes(params, None) == (400 + 1600) + (120 + 240) + 400  # as AdamW's, in float32
+
+
+@pytest.mark.parametrize(
+    ("stage", "more", "itemsize", "bytes_per_parameter"),
+    [
+        (0, {}, 4, 4 + 8 + 4),  # the engine's own file of the weights
+        (2, {}, 4, 4 + 4 + 4 + 8),  # seen of zero2: 20.4 with all else that is in a folder
+        (2, {}, 2, 2 + 2 + 4 + 8),
+        (3, {}, 4, 4 + 4 + 8),
+        (1, {"pipeline": {"stages": 2}}, 4, 4 + 4 + 8),
+    ],
+)
+def test_deepspeed_writes_masters_and_weights_that_it_does_not_cut(stage, more, itemsize, bytes_per_parameter):
+    engine = {"zero_optimization": {"stage": stage}, **more}
+    assert checkpoint_bytes([((10, 20), itemsize, True)], two_buffers, engine) == 200 * bytes_per_parameter
 
 
 def test_what_does_not_fit_is_refused_with_both_numbers(tmp_path):

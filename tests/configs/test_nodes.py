@@ -4,31 +4,14 @@ import importlib.util
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.configs.reading import events
+from tests.configs.watching import wait_for, workers
 
 LONG = ["--max_steps", "100000", "--save_strategy", "no", "--bf16", "false"]
-
-
-def workers(job) -> list[psutil.Process]:
-    """The processes that a launcher has started to train, in the order of their ranks."""
-    found = [
-        process for process in psutil.Process(job.process.pid).children() if "scripts" in " ".join(process.cmdline())
-    ]
-    return sorted(found, key=lambda process: int(process.environ()["RANK"]))
-
-
-def wait_for(happens, *jobs, seconds: float = 300) -> None:
-    end = time.monotonic() + seconds
-    while not happens():
-        assert time.monotonic() < end
-        assert all(job.process.poll() is None for job in jobs), jobs[0].said()[-3000:]
-        time.sleep(0.1)
 
 
 @pytest.fixture
@@ -45,26 +28,32 @@ def launch_nodes(launch, free_port):
     return start
 
 
-@pytest.mark.parametrize("name", ["multi_node_ddp", "multi_node_zero3"])
-def test_two_launchers_train_one_model(name, launch_nodes, tmp_path):
-    if name.endswith("zero3") and not all(importlib.util.find_spec(needed) for needed in ("deepspeed", "ninja")):
-        pytest.skip("needs deepspeed and ninja: pip install 'hf_strategies[deepspeed]'")
-    out = tmp_path / "out"
-    nodes = launch_nodes(name, "--output_dir", str(out), "--bf16", "false")
-    said = [node.wait() for node in nodes]
-    assert [node.process.returncode for node in nodes] == [0, 0], said[0][-3000:] + said[1][-3000:]
-    engine = "DDP" if name.endswith("ddp") else "DeepSpeed ZeRO-3"
+def assert_one_job_of_two(said: list[str], out: Path, engine: str) -> None:
     assert f"engine    {engine}, 2 processes, float32; 8 sequences" in said[0]
     assert "engine    " not in said[1]  # rank 0 speaks
     (begun,) = events(out, "run")
     assert begun["world_size"] == 2
+
+
+@pytest.mark.skipif(
+    not all(importlib.util.find_spec(name) for name in ("deepspeed", "ninja")),
+    reason="needs deepspeed and ninja: pip install 'hf_strategies[deepspeed]'",
+)
+def test_two_launchers_train_one_model(launch_nodes, tmp_path):
+    out = tmp_path / "out"
+    nodes = launch_nodes("multi_node_zero3", "--output_dir", str(out), "--bf16", "false")
+    said = [node.wait() for node in nodes]
+    assert [node.process.returncode for node in nodes] == [0, 0], said[0][-3000:] + said[1][-3000:]
+    assert_one_job_of_two(said, out, "DeepSpeed ZeRO-3")
     assert len(events(out, "log")) == 3
     assert "eval_loss" in json.loads((out / "all_results.json").read_text())
 
 
 def test_a_process_that_dies_on_one_machine_ends_the_job_on_the_other(launch_nodes, tmp_path):
-    nodes = launch_nodes("multi_node_ddp", "--output_dir", str(tmp_path / "out"), *LONG)
+    out = tmp_path / "out"
+    nodes = launch_nodes("multi_node_ddp", "--output_dir", str(out), *LONG)
     wait_for(lambda: "5/100000" in nodes[0].said(), *nodes)
+    assert_one_job_of_two([node.said() for node in nodes], out, "DDP")
     (survivor,), (victim,) = map(workers, nodes)
     victim.kill()
     for node in nodes:
@@ -78,7 +67,8 @@ def test_a_process_that_dies_on_one_machine_ends_the_job_on_the_other(launch_nod
 
 
 def test_a_job_that_is_started_again_goes_on_in_its_folder(launch, tmp_path):
-    steps = ["--max_steps", "150", "--save_steps", "50", "--logging_steps", "10", "--bf16", "false"]
+    # Long enough that the first try is not done before it is killed.
+    steps = ["--max_steps", "300", "--save_steps", "50", "--logging_steps", "10", "--bf16", "false"]
     job = launch("ddp", "pretrain", *steps, launcher=("--max_restarts", "1"), folder=tmp_path)
     checkpoint = tmp_path / "runs" / "pretrain-1" / "checkpoint-50"
     wait_for(checkpoint.is_dir, job)
@@ -87,4 +77,4 @@ def test_a_job_that_is_started_again_goes_on_in_its_folder(launch, tmp_path):
     assert job.process.returncode == 0, said[-3000:]
     assert "resuming from runs/pretrain-1/checkpoint-" in said
     assert [path.name for path in Path(tmp_path, "runs").iterdir()] == ["pretrain-1"]
-    assert [event["step"] for event in events(tmp_path / "runs" / "pretrain-1", "log")] == list(range(10, 151, 10))
+    assert [event["step"] for event in events(tmp_path / "runs" / "pretrain-1", "log")] == list(range(10, 301, 10))

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from hf_strategies.distributed.pipeline.plan import pipeline_plan
+from hf_strategies.errors import UserError
 from hf_strategies.models import ARCHITECTURES, resolve_sizes
 from hf_strategies.models.factory import create_config, create_model, load_config, load_model
 from hf_strategies.models.heads import HEAD_OF, HEADS, pretraining_objective
@@ -113,3 +115,11 @@ def test_it_is_saved_and_loaded(model, head, tmp_path):
     loaded = load_model(str(tmp_path), load_config(str(tmp_path), head=head), head=head)
     assert type(loaded) is type(HEADS[head].from_pretrained(tmp_path)) is type(model)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), loaded.parameters(), strict=True))
+
+
+def test_a_pipeline_takes_it_or_says_what_to_take(name, model):
+    if name in ("transformer_pp", "gpt2"):
+        assert pipeline_plan(model).blocks
+        return
+    with pytest.raises(UserError, match=r"cannot be split into stages: .* one, transformer_pp or gpt2, .* or ZeRO"):
+        pipeline_plan(model)

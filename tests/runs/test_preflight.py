@@ -98,6 +98,39 @@ def test_fsdp_takes_what_knows_its_shards(found):
     assert "FSDP cuts them: take adamw, lamb, lion, muon, sgd, or DDP" in refused.said
 
 
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [(2, "the model can be cut into 2"), (9, "9 stages need a model of at least as many layers, got 2: lower")],
+)
+def test_a_model_is_cut_into_stages_before_its_data_are_read(found, tmp_path, monkeypatch, stages, said):
+    file = tmp_path / "pipeline.json"
+    file.write_text(json.dumps({"zero_optimization": {"stage": 1}, "pipeline": {"stages": stages}}))
+    monkeypatch.setattr(TrainingArguments, "world_size", stages)
+    launcher = {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_CONFIG_FILE": str(file)}
+    verdict = found(launcher={**launcher, "WORLD_SIZE": str(stages)})["stages"]
+    assert verdict.said.startswith(said)
+    assert verdict.is_error is (stages == 9)
+
+
+def test_tensors_that_are_split_are_not_asked_to_fit_on_one_device(found, monkeypatch):
+    monkeypatch.setattr("hf_strategies.runs.preflight.available_memory", lambda **_: 1000)
+    assert found()["memory"].state == ERROR
+    split = {"ACCELERATE_USE_PARALLELISM_CONFIG": "true", "PARALLELISM_CONFIG_TP_SIZE": "2", "WORLD_SIZE": "2"}
+    monkeypatch.setattr(TrainingArguments, "world_size", 2)
+    verdicts = found(launcher=split)
+    assert verdicts["memory"].state == OK
+    assert verdicts["sharding"].said == "adamw runs on the shards of tensor parallelism"
+
+
+def test_checkpoints_of_zero_are_larger(found, tmp_path):
+    assert found()["disk"].said == "checkpoints of about 0.16 MB"
+    file = tmp_path / "zero.json"
+    file.write_text(json.dumps({"zero_optimization": {"stage": 2}}))
+    launcher = {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_CONFIG_FILE": str(file)}
+    assert found(launcher=launcher)["disk"].said == "checkpoints of about 0.27 MB"  # 20 bytes for 12
+    assert found("--bf16", launcher=launcher, bf16=True)["disk"].said == "checkpoints of about 0.22 MB"
+
+
 def test_a_disk_and_a_memory_that_are_too_small_are_told_together(found, monkeypatch):
     full = SimpleNamespace(free=10)
     monkeypatch.setattr("hf_strategies.checkpoints.space.shutil.disk_usage", lambda _: full)

@@ -43,6 +43,7 @@ KINDS: dict[str, dict] = {
     "free": {"world": 2, "stages": 2, "optimizer": {"name": "schedule_free_adamw", "lr": 1e-2}},
     "stopped": {"world": 2, "stages": 2, **STOPPED},
     "guarded": {"world": 2, "stages": 2, **BAD},
+    "mixed": {"world": 4, "stages": 2, "mixed": True, "remove_unused_columns": False},
 }
 PLAIN = {"world": 2, "stages": 2}
 OTHERS: dict[str, dict] = {
@@ -111,6 +112,14 @@ def test_all_processes_know_what_the_last_stage_has_found(runs, kind):
         assert len({tuple(column(rank, name)) for rank in ranks}) == 1
     assert len({str(column(rank, "loss")) for rank in ranks}) == 1
     assert len({str(column(rank, "grad_norm")) for rank in ranks}) == 1
+
+
+def test_losses_of_a_mixtures_sources_are_those_of_one_process(runs):
+    alone, staged = told(runs, "mixed-alone"), told(runs, "mixed")
+    for name in ("loss_few", "loss_many"):
+        assert len(column(staged, name)) == 4
+        assert column(staged, name) == pytest.approx(column(alone, name), rel=1e-5)
+    assert column(staged, "loss_few") != pytest.approx(column(staged, "loss_many"), rel=1e-3)
 
 
 def test_tokens_and_operations_are_counted_once_for_all_stages(runs):

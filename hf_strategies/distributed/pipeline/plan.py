@@ -1,8 +1,10 @@
 """Which parts of a causal language model follow one another, and where they are cut into stages."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -12,6 +14,14 @@ from hf_strategies.errors import UserError
 
 # Models of the host whose configuration declares no plan, though they are as straight as those that do.
 OWN_PLANS = {"gpt2": ("wte", "wpe", "drop", "h", "ln_f")}
+# Fields of a configuration by which blocks have more in common than hidden states.
+MEETING: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "kv_sharing_modes": (
+        lambda modes: any(mode and "reuse" in mode for mode in modes or ()),
+        "blocks share keys and values",
+    ),
+    "output_router_logits": (bool, "a loss balances the experts of all blocks"),
+}
 METHODS = "parameters, uniform, or type:REGEX"
 
 
@@ -53,10 +63,14 @@ def pipeline_plan(model: nn.Module) -> PipelinePlan:
     if not declared:
         raise UserError(
             f"{name} declares no pipeline plan (base_model_pp_plan) and cannot be split into stages: take an "
-            "architecture that does, such as llama, qwen3, gpt_neox or olmo2, or ZeRO"
+            "architecture that has one, transformer_pp or gpt2, a checkpoint of such as llama, qwen3, gpt_neox or "
+            "olmo2, or ZeRO"
         )
     if "CausalLM" not in name and not name.endswith("LMHeadModel"):
         raise UserError(f"pipelines train causal language models, got {name}")
+    for field, (is_so, what) in MEETING.items():
+        if is_so(getattr(config, field, None)):
+            raise UserError(f"{name}: {what}, and a pipeline spreads them over stages ({field}): take ZeRO")
     base = base_of(inner)
     lists = [part for part in declared if isinstance(getattr(base, part, None), nn.ModuleList)]
     if len(lists) != 1:

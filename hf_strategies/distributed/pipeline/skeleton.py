@@ -125,6 +125,7 @@ class HiddenStates(MoeModelOutputWithPast):
     """What any base model returns, of which only the hidden states are there."""
 
     cross_attentions: Any = None
+    shared_kv_states: Any = None
 
 
 class HandedOn(nn.Module):

@@ -3,6 +3,8 @@ import torch
 from transformers import (
     Gemma2Config,
     Gemma2ForCausalLM,
+    Gemma4ForCausalLM,
+    Gemma4TextConfig,
     GPT2Config,
     GPT2LMHeadModel,
     GPTNeoXConfig,
@@ -36,6 +38,16 @@ MAKE = {
         GPT2Config(vocab_size=32, n_embd=16, n_layer=4, n_head=2, n_positions=16, bos_token_id=0, eos_token_id=0)
     ),
     "gemma2": lambda: Gemma2ForCausalLM(Gemma2Config(**GROUPED, head_dim=8, sliding_window=3)),  # scales embeddings
+    "gemma4": lambda: Gemma4ForCausalLM(
+        Gemma4TextConfig(
+            **GROUPED,
+            head_dim=8,
+            global_head_dim=8,
+            sliding_window=3,
+            hidden_size_per_layer_input=0,
+            layer_types=["sliding_attention", "full_attention"] * 2,
+        )
+    ),  # its blocks are handed a place for keys and values that they share
     "mixtral": lambda: MixtralForCausalLM(MixtralConfig(**GROUPED, num_local_experts=2)),
 }
 

@@ -26,6 +26,18 @@ def test_a_model_without_a_plan_is_refused():
         pipeline_plan(BertForMaskedLM(BertConfig(**small, intermediate_size=8)))
 
 
+def test_blocks_that_share_more_than_hidden_states_are_refused(build):
+    balanced = build("mixtral")
+    balanced.config.output_router_logits = True
+    said = r"MixtralForCausalLM: a loss balances the experts of all blocks, .* \(output_router_logits\): take ZeRO"
+    with pytest.raises(UserError, match=said):
+        pipeline_plan(balanced)
+    sharing = build("gemma4")
+    sharing.config.num_kv_shared_layers = 2
+    with pytest.raises(UserError, match="Gemma4ForCausalLM: blocks share keys and values"):
+        pipeline_plan(sharing)
+
+
 def test_weights_that_a_plan_leaves_out_would_be_on_no_stage_and_are_refused(build):
     model = build("llama")
     model.model.adapter = nn.Linear(2, 2)

@@ -25,7 +25,7 @@ def stage_of(model, stage: int):
 
 @pytest.mark.parametrize("batch", list(BATCHES))
 @pytest.mark.parametrize(
-    "family", ["llama", "untied", "qwen2", "qwen3", "olmo2", "gpt_neox", "gpt2", "gemma2", "mixtral"]
+    "family", ["llama", "untied", "qwen2", "qwen3", "olmo2", "gpt_neox", "gpt2", "gemma2", "gemma4", "mixtral"]
 )
 def test_two_stages_have_the_loss_and_the_gradients_of_the_whole_model(build, family, batch):
     inputs = {**BATCHES[batch], "labels": IDS}
