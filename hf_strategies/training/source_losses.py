@@ -39,8 +39,11 @@ class SourceLossMixin(Host):
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if "loss" in logs and self._nats_and_tokens is not None:
-            total = self.accelerator.reduce(self._nats_and_tokens, reduction="sum")
+        if "loss" in logs and isinstance(self.train_dataset, MixedBlocks):
+            found = self._nats_and_tokens
+            if found is None:  # a pipeline's last stage alone computes losses, and all take part in adding them up
+                found = torch.zeros(len(self._source_names()), 2, device=self.args.device)
+            total = self.accelerator.reduce(found, reduction="sum")
             for name, (nats, tokens) in zip(self._source_names(), total.tolist(), strict=True):
                 if tokens:
                     logs[f"loss_{name}"] = nats / tokens

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,15 @@ from transformers import (
 
 from hf_strategies.callbacks.early_stopping import EarlyStoppingCallback
 from hf_strategies.callbacks.weight_averaging import WeightAveragingCallback
+from hf_strategies.data.mixed_blocks import MixedBlocks
+from hf_strategies.data.mixture_order import MixtureOrder, Phase
 from hf_strategies.distributed.process_group import leave_process_group
 from hf_strategies.errors import UserError
 from hf_strategies.metrics.language_modeling import language_modeling_metrics, next_token_nll
 from hf_strategies.optimizers import OptimizerFactory
 from hf_strategies.training import StrategyTrainer
 from hf_strategies.training.guard import GuardOptions
+from hf_strategies.training.source_losses import SourceLossMixin
 
 SIZES = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4,
@@ -70,7 +74,13 @@ def ragged(rows: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {**batch, "labels": batch["labels"].where(there, -100), "attention_mask": there.long()}
 
 
-class Faulty(StrategyTrainer):
+def mixed(rows: list[dict[str, Tensor]]) -> MixedBlocks:
+    """Take three of four samples from the first half of the rows, and one from the other."""
+    order = MixtureOrder([Phase(0, (Fraction(3, 4), Fraction(1, 4)))])
+    return MixedBlocks({"many": rows[:34], "few": rows[34:]}, order, num_samples=32, seed=0)
+
+
+class Faulty(SourceLossMixin, StrategyTrainer):
     """Has no finite loss in the updates that are `bad`, on the stage that computes it."""
 
     def __init__(self, *args: Any, bad: list[int], **kwargs: Any) -> None:
@@ -128,9 +138,10 @@ def run(folder: Path, world: int, name: str, options: dict[str, Any]) -> dict[st
         settings["optimizer_cls_and_kwargs"] = (OptimizerFactory, optimizer)
     bad, guard = options.pop("bad", []), GuardOptions(**options.pop("guard", {}))
     callbacks, rows, told = [CALLBACKS[callback]() for callback in options.pop("callbacks", [])], make_rows(), {}
+    train = mixed(rows) if options.pop("mixed", False) else rows
     try:
         trainer = Faulty(
-            model, arguments_of(folder / name, world, options), train_dataset=rows, eval_dataset=rows[:13], bad=bad,
+            model, arguments_of(folder / name, world, options), train_dataset=train, eval_dataset=rows[:13], bad=bad,
             data_collator=collator, preprocess_logits_for_metrics=next_token_nll, callbacks=callbacks, guard=guard,
             compute_metrics=lambda found: language_modeling_metrics(found.predictions, num_bytes=100.0), **settings,
         )  # fmt: skip

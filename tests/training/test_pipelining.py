@@ -43,6 +43,7 @@ KINDS: dict[str, dict] = {
     "free": {"world": 2, "stages": 2, "optimizer": {"name": "schedule_free_adamw", "lr": 1e-2}},
     "stopped": {"world": 2, "stages": 2, **STOPPED},
     "guarded": {"world": 2, "stages": 2, **BAD},
+    "mixed": {"world": 4, "stages": 2, "mixed": True, "remove_unused_columns": False},
 }
 PLAIN = {"world": 2, "stages": 2}
 OTHERS: dict[str, dict] = {
@@ -101,6 +102,13 @@ def test_a_model_in_stages_trains_as_it_does_in_one_process(runs, kind):
         assert column(staged, name)
     norms = zip(column(staged, "grad_norm"), column(alone, "grad_norm"), strict=True)
     assert all(ours == pytest.approx(theirs, rel=1e-4) for ours, theirs in norms if math.isfinite(theirs))
+
+
+@pytest.mark.parametrize("source", ["many", "few"])
+def test_the_losses_of_a_mixtures_sources_are_those_of_one_process(runs, source):
+    alone, staged = (column(told(runs, name), f"loss_{source}") for name in ("mixed-alone", "mixed"))
+    assert len(staged) == 4
+    assert staged == pytest.approx(alone, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
