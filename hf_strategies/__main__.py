@@ -29,6 +29,7 @@ from hf_strategies.models import ARCHITECTURES
 from hf_strategies.objectives import OBJECTIVES
 from hf_strategies.optimizers import OPTIMIZERS
 from hf_strategies.optimizers.hyperparameters import RANGES as OPTIMIZER_RANGES
+from hf_strategies.planning.compare_request import COMPARE
 from hf_strategies.planning.shipped_files import write_configs
 from hf_strategies.registry import Entry, Registry
 from hf_strategies.reports.terminal import format_table, format_value
@@ -53,6 +54,7 @@ SHELVES: dict[str, Registry] = {
     "callbacks": CALLBACKS,
 }
 RECIPES = "recipes"  # those of all jobs
+RECIPES_OF = (*JOB_TOPICS, COMPARE)
 
 
 def list_shelves(names: Sequence[str]) -> Iterator[str]:
@@ -61,12 +63,12 @@ def list_shelves(names: Sequence[str]) -> Iterator[str]:
     Raises:
         UserError: There is no such shelf.
     """
-    recipes = {f"{job}_recipes": job for job in JOB_TOPICS}
+    recipes = {f"{job}_recipes": job for job in RECIPES_OF}
     known = [*SHELVES, *recipes]
     for name in names or known:
         rows: list[tuple[str, ...]]
         if name == RECIPES:
-            found = [(recipe, job) for job in JOB_TOPICS for recipe in recipe_names(job)]
+            found = [(recipe, job) for job in RECIPES_OF for recipe in recipe_names(job)]
             rows = [(recipe, job, recipe_summary(recipe, job)) for recipe, job in found]
         elif name in SHELVES:
             rows = [(entry.name, entry.summary) for entry in (*SHELVES[name], *SHELVES[name].families())]
@@ -86,7 +88,7 @@ def show(name: str) -> Iterator[str]:
         UserError: No shelf has it.
     """
     found = [(shelf.kind, shelf[name]) for shelf in SHELVES.values() if name in shelf]
-    recipes = [(recipe, job) for job in JOB_TOPICS for recipe in recipe_names(job)]
+    recipes = [(recipe, job) for job in RECIPES_OF for recipe in recipe_names(job)]
     if not found and name not in dict(recipes):
         known = [entry.name for shelf in SHELVES.values() for entry in shelf] + list(dict(recipes))
         raise UserError(f"nothing is called {name!r}{did_you_mean(name, known)}")

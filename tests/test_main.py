@@ -33,7 +33,12 @@ def test_show_tells_what_is_known_about_one_entry(capsys):
 def test_the_recipes_of_all_scripts_are_listed_with_theirs(capsys):
     assert main(["list", "recipes"]) == 0
     shown = capsys.readouterr().out
-    for recipe, job in (("gpt3_125m", "pretrain"), ("vit_b16_imagenet", "finetune"), ("sentiment", "score")):
+    for recipe, job in (
+        ("gpt3_125m", "pretrain"),
+        ("vit_b16_imagenet", "finetune"),
+        ("sentiment", "score"),
+        ("compare_architecture", "compare"),
+    ):
         assert re.search(rf"^ +{recipe} +{job} +\w", shown, re.MULTILINE), recipe
 
 

@@ -83,7 +83,9 @@ class DataArguments:
     validation_share: float = setting(
         0.05, "Share of documents held out where nothing else is for validation, by hash: adding data moves none."
     )
-    drop_duplicates: bool = setting(False, "Leave out training documents that are copies of earlier ones.")
+    drop_duplicates: Literal["exact", "near"] | None = setting(
+        None, "Leave out training documents that are copies of earlier ones, or (near) share 80% of runs of 5 words."
+    )
     contamination_ngram: int | None = setting(
         None, "Report how many runs of so many validation tokens (13) stand in the training text, by source."
     )

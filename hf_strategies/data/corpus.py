@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from hf_strategies.data.cache import digest
 from hf_strategies.data.documents import BrokenRecords, Document
+from hf_strategies.data.near_copies import NearCopies
 from hf_strategies.data.sources import Documents, FileDocuments, TextSource, find_documents
 from hf_strategies.data.split import is_validation
 from hf_strategies.errors import UserError
@@ -22,10 +23,12 @@ class Corpus:
             `validation_share` of the training documents.
         validation_share: Share of documents held out, in (0, 1).
         streaming: Read data sets of the host library while they are used.
-        drop_duplicates: Leave out training documents that are copies of earlier ones. Memory: about 80 bytes for each.
+        drop_duplicates: Leave out training documents that are copies of earlier ones ("exact"; memory: about 80 bytes
+            for each), or nearly so, too ("near"; see `NearCopies` for what it costs, in each pass over the text).
 
     Raises:
-        UserError: A source does not exist or holds nothing, a file is on both sides, or the share is out of range.
+        UserError: A source does not exist or holds nothing, a file is on both sides, or the share is out of range;
+            DNA, which has no words, is to lose near copies.
     """
 
     def __init__(
@@ -35,7 +38,7 @@ class Corpus:
         *,
         validation_share: float,
         streaming: bool = False,
-        drop_duplicates: bool = False,
+        drop_duplicates: str | None = None,
     ) -> None:
         if validation and train.validation_records:
             raise UserError("validation_records take the place of validation_file: leave one of them out")
@@ -47,13 +50,17 @@ class Corpus:
             raise UserError(f"validation_share must lie in (0, 1), got {validation_share}; or name validation data")
         self.validation_share = validation_share
         self.drop_duplicates = drop_duplicates
+        if drop_duplicates == "near" and isinstance(self.train, FileDocuments) and self.train.dna:
+            raise UserError(
+                f"drop_duplicates near compares words, which DNA has none of ({self.train.name}): take exact"
+            )
         if train != validation:  # the same on both sides is how text is prepared that is only evaluated on
             _check_sides(self.train, self.validation)
 
     def identity(self) -> str:
         """Return a digest that changes when a document, its order or its side does."""
         held_out = self.validation.identity() if self.validation else f"share {self.validation_share!r}"
-        return digest([self.train.identity(), held_out, *(["once"] if self.drop_duplicates else [])])
+        return digest([self.train.identity(), held_out, *([self.drop_duplicates] if self.drop_duplicates else [])])
 
     def sample_identity(self) -> str:
         """Return a digest of where the training text comes from and how it begins, for what nobody reads as a whole.
@@ -93,6 +100,7 @@ class Corpus:
 
     def _read_train(self, broken: BrokenRecords) -> Iterator[tuple[str, str]]:
         seen: set[bytes] = set()
+        kept = NearCopies()
         for document in self.train.read(broken):
             if self.drop_duplicates:
                 copy = hashlib.blake2b(document.text.encode(), digest_size=16).digest()
@@ -100,6 +108,9 @@ class Corpus:
                     broken.count("documents left out, which are copies of others", 1)
                     continue
                 seen.add(copy)
+                if self.drop_duplicates == "near" and kept.seen(document.text):
+                    broken.count("documents left out, which are nearly copies of others", 1)
+                    continue
             held_out = self.validation is None and self._is_held_out(document)
             yield (VALIDATION if held_out else TRAIN), document.text
 

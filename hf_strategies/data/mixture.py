@@ -33,7 +33,7 @@ def prepare_mixture(
 
     Args:
         sources: Of the mixture.
-        tokenizer: A tokenizer, or a request to train one on all of them, of each as much as it weighs at first.
+        tokenizer: A tokenizer, or a request to train one on all of them, of each as much as it weighs in the run.
         num_samples: Of the whole run.
         seed: Of the orders within sources.
         validation_share: As of `prepare_text`.
@@ -76,7 +76,7 @@ class _Together:
 
     def __init__(self, sources: Sequence[MixtureSource], validation_share: float) -> None:
         self.corpora = [
-            (Corpus(source.train, source.validation, validation_share=validation_share), source.weights[0][1])
+            (Corpus(source.train, source.validation, validation_share=validation_share), source.mean_weight())
             for source in sources
         ]
 

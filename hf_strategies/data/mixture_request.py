@@ -32,6 +32,12 @@ class MixtureSource:
         """Return its share of the tokens when a share of the run is done."""
         return [weight for begin, weight in self.weights if begin <= share][-1]
 
+    def mean_weight(self) -> Fraction:
+        """Return its share of the tokens of the whole run."""
+        ends = [*(begin for begin, _ in self.weights[1:]), Fraction(1)]
+        lengths = (end - begin for end, (begin, _) in zip(ends, self.weights, strict=True))
+        return sum((length * weight for length, (_, weight) in zip(lengths, self.weights)), Fraction(0))
+
 
 def parse_mixture(written: Mapping[str, Any], text_column: str = "text") -> tuple[MixtureSource, ...]:
     """Read the setting.

@@ -66,7 +66,7 @@ def prepare_text(
     max_eval_blocks: int | None = None,
     isolate_documents: bool = False,
     strand_seed: int | None = None,
-    drop_duplicates: bool = False,
+    drop_duplicates: str | None = None,
     contamination_ngram: int | None = None,
     streaming: bool = False,
     num_workers: int | None = None,
@@ -89,7 +89,7 @@ def prepare_text(
         max_eval_blocks: Evaluate on so many blocks at most; None takes all, or 256 when streaming.
         isolate_documents: Keep attention within documents.
         strand_seed: Read training blocks of DNA from either strand, by chance; None reads them as they stand.
-        drop_duplicates: Leave out training documents that are copies of earlier ones.
+        drop_duplicates: Leave out training documents that are copies of earlier ones: "exact", or "near" ones, too.
         contamination_ngram: Report how many runs of so many validation tokens the training text has too.
         streaming: Read and tokenize the training side while training; only the validation side lies in the cache.
         num_workers: Processes that tokenize; None takes all cores.

@@ -7,7 +7,7 @@ from hf_strategies.errors import UserError
 from hf_strategies.planning.compare_budget import equal_budget
 from hf_strategies.planning.compare_plot import draw_comparison
 from hf_strategies.planning.compare_request import CompareRequest
-from hf_strategies.planning.compare_verdicts import answer, judge, notes, verdict_table
+from hf_strategies.planning.compare_verdicts import Verdict, answer, judge, notes, verdict_table
 from hf_strategies.planning.sweep import Sweep, open_for_trials
 from hf_strategies.planning.sweep_request import SweepRequest
 from hf_strategies.planning.sweep_results import measure_of, summarise
@@ -16,12 +16,15 @@ from hf_strategies.planning.trials import Outcome, Trial
 TABLE, PICTURE = "results.txt", "compare.png"
 
 
-def compare(request: CompareRequest, scripts: Path) -> None:
+def compare(request: CompareRequest, scripts: Path) -> list[Verdict]:
     """Run what is left to run, then say what helps.
 
     Args:
         request: A checked one.
         scripts: Folder of the jobs' scripts.
+
+    Returns:
+        What was found of every setting, the first of them first.
 
     Raises:
         UserError: The folder holds something else, the budget cannot be made equal, or the first setting did not come
@@ -31,10 +34,12 @@ def compare(request: CompareRequest, scripts: Path) -> None:
     with open_for_trials(request.sweep) as (folder, places, lock):
         sweep = equal_budget(request, folder)
         tried = Sweep(sweep, folder, scripts, places, lock).run()
-        report_comparison(sweep, request.budget, tried, folder)
+        return report_comparison(sweep, request.budget, tried, folder)
 
 
-def report_comparison(sweep: SweepRequest, budget: str, tried: Sequence[tuple[Trial, Outcome]], folder: Path) -> None:
+def report_comparison(
+    sweep: SweepRequest, budget: str, tried: Sequence[tuple[Trial, Outcome]], folder: Path
+) -> list[Verdict]:
     """Print and write what was found.
 
     Args:
@@ -66,3 +71,4 @@ def report_comparison(sweep: SweepRequest, budget: str, tried: Sequence[tuple[Tr
     title = f"Against {verdicts[0].name}" if len(verdicts[0].name) < 70 else f"Comparison of {sweep.base.name}"
     draw_comparison(verdicts, folder / PICTURE, title=title, measure=measure, caption=said)
     print("\n".join(["", *lines, f"picture   {folder / PICTURE}"]), flush=True)
+    return verdicts

@@ -10,6 +10,7 @@ from hf_strategies.arguments.layers import SHIPPED, find_recipe, shipped_layers
 from hf_strategies.arguments.merging import Value, merge
 from hf_strategies.arguments.parse import all_settings
 from hf_strategies.errors import as_written
+from hf_strategies.planning.compare_request import COMPARE
 from hf_strategies.planning.planned_curve import even_updates
 from hf_strategies.planning.schedule_drawing import WIDTH, plot_text
 from hf_strategies.reports.terminal import format_value
@@ -25,6 +26,8 @@ def describe_recipe(name: str, job: str) -> str:
         name: Of the shipped recipe.
         job: Whose script it is for.
     """
+    if job == COMPARE:  # whose settings are a comparison's, in the place of a run's
+        return f"{name}, a recipe of scripts/{job}.py\n{find_recipe(name, job).read_text(encoding='utf-8')}"
     values, _ = merge(shipped_layers(name, job), all_settings(job), [])
     drawing = draw(values)
     parts = [f"{name}, a recipe of scripts/{job}.py", *_header(name, job), "", *_table(name, values), "", drawing]

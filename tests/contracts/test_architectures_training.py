@@ -51,6 +51,8 @@ def words(tmp_path_factory) -> list[str]:
 @pytest.mark.parametrize("name", CAUSAL)
 def test_it_learns_goes_on_to_the_last_bit_and_completes_texts(name, words, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_STRATEGIES_CACHE", str(tmp_path / "cache"))
+    # Reports have tests of their own, and would take a sixth of the time here.
+    monkeypatch.setattr("hf_strategies.runs.pretraining.write_reports", lambda *_: None)
     straight, resumed = tmp_path / "straight", tmp_path / "resumed"
     results = pretrain([*words, "--architecture", name, "--output_dir", str(straight)])
     log = json.loads((straight / "trainer_state.json").read_text())["log_history"]

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from hf_strategies.data import TokenizerRequest
+from hf_strategies.data import TokenizerRequest, preparation
 from hf_strategies.data.mixed_blocks import SOURCE, JoinedBlocks, MixedBlocks
 from hf_strategies.data.mixture import prepare_mixture
 from hf_strategies.data.mixture_order import MixtureOrder, Phase
@@ -141,3 +141,33 @@ def test_a_tokenizer_learns_from_every_source_and_tokens_are_counted_by_source(t
         )
     assert seen == {name: set(text) for name, text in texts.items()}
     assert f"greek: {prepared.train.epochs()['greek']:.2f} epochs" in prepared.report.summary()
+
+
+def test_a_tokenizer_learns_of_each_source_as_much_as_it_weighs_in_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(preparation, "TOKENIZER_TRAINING_BYTES", 3000)
+    letters = {"early": range(0x4E00, 0x4E80), "late": range(0x5E00, 0x5E80)}
+    for name, codes in letters.items():  # a letter to each text, ten times: 30 bytes
+        lines = [json.dumps({"text": 10 * chr(code)}) for code in codes]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+
+    def learned(early, late):
+        weights = {"early": early, "late": late}
+        written = {name: {"train_file": str(tmp_path / f"{name}.jsonl"), "weight": weights[name]} for name in weights}
+        options = {"block_size": 8, "num_workers": 1, "num_samples": 40, "seed": 0}
+        prepared = prepare_mixture(parse_mixture(written), tokenizer=TokenizerRequest(kind="chars"), **options)
+        vocabulary = prepared.tokenizer.get_vocab()
+        return [sum(chr(code) in vocabulary for code in codes) for codes in letters.values()]
+
+    assert learned(0.9, 0.1) == [90, 10]
+    assert learned(0.2, 0.8) == [20, 80]
+    assert learned({0: 1, 0.75: 0}, {0: 0, 0.75: 1}) == [75, 25]
+
+
+def test_the_mean_weight_is_that_of_the_whole_run():
+    (source, _) = parse_mixture(
+        {
+            "a": {"train_file": "a", "weight": {0: 0.25, 0.5: 0, 0.75: 1}},
+            "b": {"train_file": "b", "weight": {0: 0.75, 0.5: 1, 0.75: 0}},
+        }
+    )
+    assert source.mean_weight() == Fraction(3, 8)  # 0.125 of the first half, and a quarter

@@ -1,11 +1,11 @@
 import pytest
 
+from hf_strategies.__main__ import RECIPES_OF
 from hf_strategies.arguments.layers import recipe_names
-from hf_strategies.arguments.tuning_topics import JOB_TOPICS
 from hf_strategies.planning.recipe_card import describe_recipe
 
 
-@pytest.mark.parametrize(("name", "job"), [(name, job) for job in JOB_TOPICS for name in recipe_names(job)])
+@pytest.mark.parametrize(("name", "job"), [(name, job) for job in RECIPES_OF for name in recipe_names(job)])
 def test_every_recipe_has_a_card(name, job):
     assert describe_recipe(name, job).startswith(f"{name}, a recipe of scripts/{job}.py\n")
 
@@ -30,3 +30,9 @@ def test_a_card_draws_the_whole_run():
 def test_a_run_counted_in_epochs_is_not_drawn():
     assert "Its schedule, cosine, is as long as its data are" in describe_recipe("vit_finetune", "finetune")
     assert "It sets no schedule of its own." in describe_recipe("sentiment", "score")
+
+
+def test_a_comparison_is_shown_with_what_it_varies():
+    card = describe_recipe("compare_architecture", "compare")
+    assert "# The first values are the pre-norm decoder" in card
+    assert "\n  hidden_size: [128, 96, 192]\n" in card

@@ -1,0 +1,1 @@
+"""Data on which it is known what to train, and the runs of advice on them."""
