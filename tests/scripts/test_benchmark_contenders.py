@@ -86,17 +86,14 @@ def test_every_rate_of_the_shipped_recipe_is_scaled_together():
 
 @pytest.mark.parametrize("name", SIZES)
 def test_a_size_has_about_the_parameters_that_it_is_named_for(name):
-    from transformers import LlamaForCausalLM
-
     from hf_strategies.models import resolve_sizes
-    from hf_strategies.models.presets import transformer_pp
+    from hf_strategies.models.factory import count_parameters, create_config
 
     hidden_size, num_layers = shape_of(name)
     sizes, _ = resolve_sizes("transformer_pp", {"hidden_size": hidden_size, "num_hidden_layers": num_layers})
     vocab_size = shipped_recipe().model.vocab_size
-    with torch.device("meta"):
-        model = LlamaForCausalLM(transformer_pp(vocab_size=vocab_size, max_seq_length=256, **sizes))
-    assert model.num_parameters() == pytest.approx(1e6 * int(name.removesuffix("M")), rel=0.15)
+    config = create_config("transformer_pp", vocab_size=vocab_size, max_seq_length=256, sizes=sizes)
+    assert count_parameters(config, "causal") == pytest.approx(1e6 * int(name.removesuffix("M")), rel=0.15)
 
 
 def some_groups() -> list[dict]:

@@ -54,7 +54,7 @@ def test_a_genome_is_pretrained_on_and_its_model_is_tuned_on_promoters(
     scores, tuned = finetune(*promoters, *rows, *fresh, name="fresh")
     assert len(AutoTokenizer.from_pretrained(tuned)) == 6  # five bases, and the end of a text
     prose = tmp_path / "prose.csv"
-    prose.write_text("seq,label\n" + "A text,1\nB text,0\n" * 40)
+    prose.write_text("seq,label\n" + "".join(f"Text {number},{number % 2}\n" for number in range(80)))
     said = refuse_finetune(*promoters[:3], str(prose), *rows, *fresh, name="prose")
     assert "tokenizer bases reads the bases A C G T N" in said
 
