@@ -11,10 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 RUN_WORDS = 5
-BANDS, ROWS = (
-    16,
-    8,
-)  # of a signature's 128 numbers: two documents that are alike by 0.8 share a band in 95 of 100 cases
+BANDS, ROWS = 16, 8  # of a signature: documents that are alike by 0.8 share a band in 95 of 100 cases
 NEARLY = 0.8
 RUNS_AT_ONCE = 1 << 12
 
