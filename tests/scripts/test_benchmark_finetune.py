@@ -83,7 +83,7 @@ def test_small_data_weighs_the_recipe_against_its_peer_and_against_random_weight
     assert (scratch["contender"], scratch["collapsed"], scratch["seeds"]) == ("from scratch", 1, 3)
     assert (aeda["mean"], aeda["std"]) == ("0.650", "0.000")
     assert report.scores["TREC"]["run_glue"] == [0.58, 0.61, 0.58]
-    assert report.remarks[-1] == "Pretraining took 11.0 minutes, to a loss of 4.25."
+    assert report.remarks[-1] == "encoder: 11.0 minutes, to a loss of 4.25."
     check_width(report)
 
 
@@ -202,9 +202,9 @@ def test_a_dry_run_lists_every_run_and_makes_none(clone, tmp_path, real_data):
     for line in done.stdout.splitlines():
         if line.startswith(PARTS):
             runs[line.split()[0]] = runs.get(line.split()[0], 0) + int(line.rsplit(maxsplit=4)[1])
-    # 5 contenders on 2 tasks with 5 seeds, and the encoder; 4 kinds and 5 rates with 3; 6; 5 on 2 with 2; 7 with 3; 2.
-    assert runs == {"small_data": 51, "adapters": 27, "forgetting": 6, "images": 20, "prompts": 21, "packing": 2}
-    assert "\n127 runs to make on " in done.stdout
+    # 5 contenders on 2 tasks with 5 seeds, and 3 encoders; 4 kinds and 5 rates with 3; 6; 5 on 2 with 2; 7 with 3; 2.
+    assert runs == {"small_data": 53, "adapters": 27, "forgetting": 6, "images": 20, "prompts": 21, "packing": 2}
+    assert "\n129 runs to make on " in done.stdout
     assert not (clone / "runs").exists()
     assert not (clone / "scripts" / "benchmarks" / "rows").exists()
     assert not (tmp_path / "cache").exists()

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import Table
 from ..training_runs.goals import Goal
-from .encoder import pretraining
+from .encoder import adapting
 from .scope import Report, Scope
 from .scores import LAST, costs, scores_of, summary
 from .small_data import classification, test_rows
@@ -25,7 +25,7 @@ WEIGHTS: dict[str, dict[str, Any]] = {
 
 
 def plan(scope: Scope) -> list[Trial]:
-    encoder = pretraining(scope).product()
+    encoder = adapting(scope, TASK).product()
     scored = {"validation_file": [test_rows(TASK)], **LAST}
     sweep = {at(rate): {"adapter": "lora", "learning_rate": rate} for rate in RATES}
     return [

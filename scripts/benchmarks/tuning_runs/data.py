@@ -47,10 +47,14 @@ def unlabelled_texts() -> Rows:
     lines = data_at("pretrain_jsonl/c4_demo.jsonl").read_text("utf-8").splitlines()
     texts += [json.loads(line)["text"] for line in lines]
     texts += [" ".join(filter(None, row.values())) for row in instructions()]
-    for task in ("TREC", "rt-polarity"):
-        learned, tested = (dict.fromkeys(row["text"] for row in rows) for rows in sides(task))
-        texts += [text for text in learned if text not in tested]
-    return [{"text": text} for text in texts]
+    own = [row for task in ("TREC", "rt-polarity") for row in task_texts(task)]
+    return [*({"text": text} for text in texts), *own]
+
+
+def task_texts(task: str) -> Rows:
+    """Return what may be learned from of the texts that a task classifies, as `text`: none that is tested."""
+    learned, tested = (dict.fromkeys(row["text"] for row in rows) for rows in sides(task))
+    return [{"text": text} for text in learned if text not in tested]
 
 
 def instructions() -> list[dict[str, Any]]:

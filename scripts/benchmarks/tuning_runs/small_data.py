@@ -7,7 +7,7 @@ from typing import Any
 from .. import Table
 from ..training_runs.goals import Floor, Goal
 from .data import few_examples, sides
-from .encoder import MAX_LENGTH, pretraining, untrained
+from .encoder import MAX_LENGTH, adapting, pretraining, untrained
 from .ingredients import Ingredient, rows_file
 from .scope import Report, Scope
 from .scores import LAST, scores_of, spread, summary
@@ -31,9 +31,10 @@ GLUE_SETTINGS: dict[str, Any] = {
 
 
 def plan(scope: Scope) -> list[Trial]:
-    encoder = pretraining(scope).product()
     trials = [pretraining(scope)]
     for task in TASKS:
+        encoder = adapting(scope, task).product()
+        trials.append(adapting(scope, task))
         for seed in range(scope.seeds):
             contenders: dict[str, dict[str, Any]] = {
                 RECIPE: {},
@@ -105,13 +106,14 @@ def report(rows: Sequence[TunedRow]) -> Report:
         scores[task] = by_contender
     remarks = [
         "The encoder was pretrained here on news, web pages, instructions and, without labels, all texts that the "
-        "examples are drawn from; on none that is tested.",
+        "examples are drawn from; on none that is tested. It then went on with the texts of each task, as ULMFiT does "
+        "(Howard and Ruder 2018).",
         "The recipe is the one that the script chooses; it holds a fifth of the examples out to choose an epoch; "
         "run_glue learns from all. The test rows decide nothing, and are scored with transformers alone.",
         "from scratch is the same recipe on the same architecture, whose random weights each seed has its own of.",
         f"A seed has collapsed if it is at most {100 * COLLAPSED:.0f} points above the most frequent class.",
         *(
-            f"Pretraining took {row.wall_seconds / 60:.1f} minutes, to a loss of {row.results['eval_loss']:.2f}."
+            f"{row.contender}: {row.wall_seconds / 60:.1f} minutes, to a loss of {row.results['eval_loss']:.2f}."
             for row in rows
             if row.task == "pretraining"
         ),
