@@ -3,6 +3,7 @@ import resource
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from hf_strategies.models.heads import HEAD_OF
 
 ROOT = Path(__file__).parents[1]
 VOCAB = 258  # 256 bytes, end, pad
+FORKED_PYTHON = Path(__file__).with_name("forked_python")
 REAL_DATA = Path(os.environ.get("HF_STRATEGIES_DATA") or ROOT.parent / "shared" / "data")
 
 
@@ -92,7 +94,43 @@ def no_file_above():
 
 
 @pytest.fixture(scope="session")
-def launch_ranks():
+def forked_python(tmp_path_factory) -> Iterator[str]:
+    """Return what runs a program as `sys.executable` does, and at once: the libraries are there already.
+
+    It is for programs that are not tested for what they import, for whose child they are, or for what outlives them.
+    """
+    if sys.platform != "linux":
+        yield sys.executable
+        return
+    folder = tmp_path_factory.mktemp("forked")
+    python = folder / "python"
+    python.write_text(f"#!{sys.executable} -IS\n" + (FORKED_PYTHON / "client.py").read_text())
+    python.chmod(0o755)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(FORKED_PYTHON / "server.py"), str(python)]
+    with (
+        (folder / "said.txt").open("w") as said,
+        socket.socket(socket.AF_UNIX) as listening,
+    ):
+        listening.bind(str(folder / "socket"))
+        listening.listen(64)  # clients wait until it has imported what there is
+        server = subprocess.Popen(
+            [*command, str(listening.fileno())], env=environment, pass_fds=[listening.fileno()],
+            stdin=subprocess.PIPE, stdout=said, stderr=said,
+        )  # fmt: skip
+    yield str(python)
+    server.stdin.close()
+    server.wait()
+
+
+@pytest.fixture
+def forked_children(monkeypatch, forked_python):
+    """Programs that the code under test starts are forked, too."""
+    monkeypatch.setattr(sys, "executable", forked_python)
+
+
+@pytest.fixture(scope="session")
+def launch_ranks(forked_python):
     """Run a Python program as the ranks of one job, on free ports, and fail with what the first bad one said."""
 
     def launch(program: str, *arguments: str, num_ranks: int = 2) -> None:
@@ -103,7 +141,7 @@ def launch_ranks():
         shared |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
         ranks = [
             subprocess.Popen(
-                [sys.executable, "-c", program, *arguments],
+                [forked_python, "-c", program, *arguments],
                 env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(num_ranks)},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
