@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker, spawn
 from pathlib import Path
 
 import pytest
@@ -124,9 +125,14 @@ def forked_python(tmp_path_factory) -> Iterator[str]:
 
 
 @pytest.fixture
-def forked_children(monkeypatch, forked_python):
-    """Programs that the code under test starts are forked, too."""
+def forked_children(monkeypatch, forked_python) -> Iterator[None]:
+    """Let what this process starts through `sys.executable` or `multiprocessing.spawn` be forked, too."""
+    resource_tracker.ensure_running()  # is one for the whole session, so a child of its own
+    fresh = spawn.get_executable()
     monkeypatch.setattr(sys, "executable", forked_python)
+    spawn.set_executable(forked_python)
+    yield
+    spawn.set_executable(fresh)
 
 
 @pytest.fixture(scope="session")

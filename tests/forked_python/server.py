@@ -23,23 +23,20 @@ from pathlib import Path
 from types import ModuleType
 
 HEAVY = (
-    "torch", "torch.distributed.tensor", "transformers", "transformers.trainer", "accelerate", "peft", "datasets",
-    "deepspeed", "sklearn", "scipy.stats", "matplotlib.pyplot", "hf_strategies.runs.pretraining",
-    "hf_strategies.runs.finetuning", "hf_strategies.planning", "hf_strategies.training",
+    "torch", "torch.distributed.run", "torch.distributed.tensor", "transformers", "transformers.trainer",
+    "accelerate", "peft", "datasets", "deepspeed", "sklearn", "scipy.stats", "matplotlib.pyplot",
+    "hf_strategies.runs.pretraining", "hf_strategies.runs.finetuning", "hf_strategies.planning",
 )  # fmt: skip
 # What libraries read of the environment while they are imported.
 IMPORTED_WITH = ("HF_HOME", "HF_HUB_", "HF_DATASETS_", "HF_MODULES_", "OMP_", "MKL_", "CUDA_", "TRANSFORMERS_", "XDG_")
 
 
-def import_variables(environment: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(IMPORTED_WITH)}
-
-
 def starts_here(words: list[str], environment: dict[str, str]) -> bool:
-    """Whether a fork is what a fresh interpreter would be."""
-    program = [word for word in words[:2] if word != "-u"]
-    known = bool(program) and (program[0] in ("-c", "-m") or not program[0].startswith("-"))
-    return known and import_variables(environment) == import_variables(dict(os.environ))
+    """Whether a fork is what a fresh interpreter would be; what the environment leaves open is as it is here."""
+    first = next((word for word in words if word != "-u"), "-")
+    return (first in ("-c", "-m") or not first.startswith("-")) and all(
+        os.environ.get(name) == value for name, value in environment.items() if name.startswith(IMPORTED_WITH)
+    )
 
 
 def be(words: list[str]) -> None:
@@ -49,7 +46,7 @@ def be(words: list[str]) -> None:
         sys.stdout.reconfigure(line_buffering=True)
     if words[0] == "-m":
         sys.argv = words[1:]
-        sys.path.insert(0, os.getcwd())
+        sys.path.insert(0, str(Path.cwd()))
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
         return
     program = sys.modules["__main__"] = ModuleType("__main__")

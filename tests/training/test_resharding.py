@@ -137,7 +137,7 @@ def replicas(forked_python, tmp_path_factory) -> tuple[Path, str]:
 
 
 @pytest.fixture(scope="module")
-def zero(replicas) -> tuple[Path, str]:
+def zero(forked_python, replicas) -> tuple[Path, str]:
     """The same, by engines that take turns."""
     pytest.importorskip("deepspeed")
     folder, _ = replicas
