@@ -1,3 +1,4 @@
+import gc
 import os
 import resource
 import socket
@@ -22,6 +23,13 @@ ROOT = Path(__file__).parents[1]
 VOCAB = 258  # 256 bytes, end, pad
 FORKED_PYTHON = Path(__file__).with_name("forked_python")
 REAL_DATA = Path(os.environ.get("HF_STRATEGIES_DATA") or ROOT.parent / "shared" / "data")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def imported_once():
+    """What is imported by now is no garbage: the hosts' many calls of `gc.collect` need not look through it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
