@@ -1,9 +1,12 @@
+import gc
 import os
 import resource
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker, spawn
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,15 @@ from hf_strategies.models.heads import HEAD_OF
 
 ROOT = Path(__file__).parents[1]
 VOCAB = 258  # 256 bytes, end, pad
+FORKED_PYTHON = Path(__file__).with_name("forked_python")
 REAL_DATA = Path(os.environ.get("HF_STRATEGIES_DATA") or ROOT.parent / "shared" / "data")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def imported_once():
+    """What is imported by now is no garbage: the hosts' many calls of `gc.collect` need not look through it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -92,7 +103,48 @@ def no_file_above():
 
 
 @pytest.fixture(scope="session")
-def launch_ranks():
+def forked_python(tmp_path_factory) -> Iterator[str]:
+    """Return what runs a program as `sys.executable` does, and at once: the libraries are there already.
+
+    It is for programs that are not tested for what they import, for whose child they are, or for what outlives them.
+    """
+    if sys.platform != "linux":
+        yield sys.executable
+        return
+    folder = tmp_path_factory.mktemp("forked")
+    python = folder / "python"
+    python.write_text(f"#!{sys.executable} -IS\n" + (FORKED_PYTHON / "client.py").read_text())
+    python.chmod(0o755)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(FORKED_PYTHON / "server.py"), str(python)]
+    with (
+        (folder / "said.txt").open("w") as said,
+        socket.socket(socket.AF_UNIX) as listening,
+    ):
+        listening.bind(str(folder / "socket"))
+        listening.listen(64)  # clients wait until it has imported what there is
+        server = subprocess.Popen(
+            [*command, str(listening.fileno())], env=environment, pass_fds=[listening.fileno()],
+            stdin=subprocess.PIPE, stdout=said, stderr=said,
+        )  # fmt: skip
+    yield str(python)
+    server.stdin.close()
+    server.wait()
+
+
+@pytest.fixture
+def forked_children(monkeypatch, forked_python) -> Iterator[None]:
+    """Let what this process starts through `sys.executable` or `multiprocessing.spawn` be forked, too."""
+    resource_tracker.ensure_running()  # is one for the whole session, so a child of its own
+    fresh = spawn.get_executable()
+    monkeypatch.setattr(sys, "executable", forked_python)
+    spawn.set_executable(forked_python)
+    yield
+    spawn.set_executable(fresh)
+
+
+@pytest.fixture(scope="session")
+def launch_ranks(forked_python):
     """Run a Python program as the ranks of one job, on free ports, and fail with what the first bad one said."""
 
     def launch(program: str, *arguments: str, num_ranks: int = 2) -> None:
@@ -103,7 +155,7 @@ def launch_ranks():
         shared |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
         ranks = [
             subprocess.Popen(
-                [sys.executable, "-c", program, *arguments],
+                [forked_python, "-c", program, *arguments],
                 env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(num_ranks)},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

@@ -38,11 +38,11 @@ SHARED = {"global_batch_size": "8", "per_device_train_batch_size": 4, "logging_s
 class Job:
     """`accelerate launch` on one machine, as a process group of its own."""
 
-    def __init__(self, words: list[str], output: Path, *, folder: Path = ROOT, cache: Path) -> None:
+    def __init__(self, words: list[str], output: Path, *, folder: Path = ROOT, cache: Path, python: str) -> None:
         self.output = output
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where pip puts DeepSpeed's ninja
         environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_STRATEGIES_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
-        environment["PATH"] = path
+        environment |= {"PATH": path, "PYTHON_EXEC": python}  # of the ranks, where the launcher starts several
         with output.open("w") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "accelerate.commands.launch", *words],
@@ -76,15 +76,23 @@ def shared(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def launch(shared, tmp_path) -> Iterator:
+def launch(shared, forked_python, tmp_path) -> Iterator:
     """Start `accelerate launch --config_file NAME [launcher's flags] scripts/JOB.py [flags]`; kills what is left."""
     jobs: list[Job] = []
 
-    def start(name: str, job: str, *flags: str, launcher: tuple[str, ...] = (), folder: Path = ROOT) -> Job:
+    def start(
+        name: str,
+        job: str,
+        *flags: str,
+        launcher: tuple[str, ...] = (),
+        folder: Path = ROOT,
+        python: str = forked_python,
+    ) -> Job:
         machine = ROOT / "accelerate_configs" / f"{name}.yaml"
         words = ["--config_file", str(machine), *launcher, str(ROOT / "scripts" / f"{job}.py")]
         output = tmp_path / f"output-{len(jobs)}.txt"
-        jobs.append(Job([*words, str(shared / f"{job}.yaml"), *flags], output, folder=folder, cache=shared / "cache"))
+        words += [str(shared / f"{job}.yaml"), *flags]
+        jobs.append(Job(words, output, folder=folder, cache=shared / "cache", python=python))
         return jobs[-1]
 
     yield start

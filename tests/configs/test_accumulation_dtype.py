@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -53,12 +52,12 @@ with open(f"{folder}/moved.json", "w") as file:
 
 
 @pytest.fixture(scope="module")
-def moved(tmp_path_factory) -> dict[str, float]:
+def moved(forked_python, tmp_path_factory) -> dict[str, float]:
     """How far one update of SGD at a rate of 1 moves a weight, by stage and precision."""
     pytest.importorskip("deepspeed")
     folder = tmp_path_factory.mktemp("accumulation")
     (folder / "train.py").write_text(TRAIN)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "1"]
+    launcher = [forked_python, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "1"]
     done = subprocess.run(
         [*launcher, str(folder / "train.py"), str(folder), str(SMALL), str(MICRO_BATCHES)],
         capture_output=True,

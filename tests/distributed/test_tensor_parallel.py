@@ -2,7 +2,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -43,7 +42,9 @@ def two_parts(monkeypatch):
     monkeypatch.setenv("PARALLELISM_CONFIG_TP_SIZE", "2")
 
 
-def test_two_processes_hold_half_of_the_heads_each_and_compute_one_models_loss(tiny_lm, tmp_path, two_parts):
+def test_two_processes_hold_half_of_the_heads_each_and_compute_one_models_loss(
+    tiny_lm, forked_python, tmp_path, two_parts
+):
     tiny_lm.save_pretrained(tmp_path)
     ids = torch.arange(24).view(2, 12) % 60
     expected = tiny_lm(input_ids=ids, labels=ids).loss.item()
@@ -54,7 +55,7 @@ def test_two_processes_hold_half_of_the_heads_each_and_compute_one_models_loss(t
     shared |= {"LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
     ranks = [
         subprocess.Popen(
-            [sys.executable, "-c", LOAD, str(tmp_path)],
+            [forked_python, "-c", LOAD, str(tmp_path)],
             env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )

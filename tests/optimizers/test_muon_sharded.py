@@ -35,5 +35,5 @@ def compare_on_one_rank(rank: int, meeting_point: str) -> None:
     leave_process_group()
 
 
-def test_two_ranks_with_sharded_matrices_train_as_one_process_does(tmp_path):
+def test_two_ranks_with_sharded_matrices_train_as_one_process_does(forked_children, tmp_path):
     multiprocessing.spawn(compare_on_one_rank, args=(f"file://{tmp_path / 'meeting_point'}",), nprocs=2)

@@ -37,5 +37,5 @@ def compare_on_one_rank(rank: int, meeting_point: str) -> None:
     leave_process_group()
 
 
-def test_wrapping_and_sharding_change_no_group(tmp_path):
+def test_wrapping_and_sharding_change_no_group(forked_children, tmp_path):
     multiprocessing.spawn(compare_on_one_rank, args=(f"file://{tmp_path / 'meeting_point'}",), nprocs=2)

@@ -68,7 +68,7 @@ def compare_on_one_rank(rank: int, meeting_point: str) -> None:
     leave_process_group()
 
 
-def test_two_ranks_train_as_one_process_does_or_refuse(tmp_path):
+def test_two_ranks_train_as_one_process_does_or_refuse(forked_children, tmp_path):
     for package in ("schedulefree", "pytorch_optimizer"):
         pytest.importorskip(package)
     multiprocessing.spawn(compare_on_one_rank, args=(f"file://{tmp_path / 'meeting_point'}",), nprocs=2)

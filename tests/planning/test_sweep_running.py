@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -70,7 +69,7 @@ def wait_for(condition) -> None:
         time.sleep(0.02)
 
 
-def start(scripts: Path, *argv: object) -> subprocess.Popen:
+def start(python: str, scripts: Path, *argv: object) -> subprocess.Popen:
     """Start a sweep in a process of its own."""
     program = (
         "import sys; from pathlib import Path\n"
@@ -78,7 +77,7 @@ def start(scripts: Path, *argv: object) -> subprocess.Popen:
         "from hf_strategies.planning.sweep_request import parse_sweep\n"
         f"sweep(parse_sweep(sys.argv[1:]), Path({str(scripts)!r}))"
     )
-    command = [sys.executable, "-c", program, *map(str, argv)]
+    command = [python, "-c", program, *map(str, argv)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -109,32 +108,32 @@ def test_a_finished_search_that_runs_again_has_all_it_found_and_one_that_asks_fo
     assert capsys.readouterr().out.count("start ") == 1
 
 
-def test_a_search_that_was_killed_has_what_it_had_found(scripts, folder):
+def test_a_search_that_was_killed_has_what_it_had_found(forked_python, scripts, folder):
     pytest.importorskip("optuna")
     job = scripts(
         "while len(list(folder.parent.iterdir())) > 1 and (scripts / 'hold').exists(): time.sleep(0.02)\nfinish()"
     )
     (job / "hold").touch()
-    killed = start(job, *OPTUNA, 3, "--output_dir", folder)
+    killed = start(forked_python, job, *OPTUNA, 3, "--output_dir", folder)
     wait_for(lambda: len(list(folder.glob("trials/*"))) == 2)
     first = rows_of(folder)
     killed.kill()
     killed.communicate()
     (job / "hold").unlink()
-    done, _ = (last := start(job, *OPTUNA, 3, "--output_dir", folder)).communicate()
+    done, _ = (last := start(forked_python, job, *OPTUNA, 3, "--output_dir", folder)).communicate()
     assert last.returncode == 0, done
     after = rows_of(folder)
     assert {name: after[name] for name in first} == first
     assert [row["status"] for row in after.values()] == ["finished"] * 3
 
 
-def test_a_sweep_that_is_killed_a_second_time_keeps_the_rows_it_had(scripts, folder):
+def test_a_sweep_that_is_killed_a_second_time_keeps_the_rows_it_had(forked_python, scripts, folder):
     job = scripts()
     sweep(parse_sweep([*RATES, "--output_dir", str(folder)]), job)
     before, undone = rows_of(folder), folder / "trials" / "learning_rate=0.002"
     (undone / "all_results.json").unlink()
     (job / "hold 0.002").touch()
-    killed = start(job, *RATES, "--output_dir", folder)
+    killed = start(forked_python, job, *RATES, "--output_dir", folder)
     wait_for(lambda: (undone / "events.jsonl").read_text().count('"run"') == 2)
     killed.kill()
     killed.communicate()
@@ -205,11 +204,11 @@ def test_a_trial_whose_last_update_is_done_is_not_stopped_any_more(scripts, fold
     assert outcome.status == "finished"
 
 
-def test_a_sweep_that_waits_for_another_can_be_interrupted(scripts, folder):
+def test_a_sweep_that_waits_for_another_can_be_interrupted(forked_python, scripts, folder):
     folder.mkdir()
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        waiting = start(scripts(), *RATES, "--output_dir", folder)
+        waiting = start(forked_python, scripts(), *RATES, "--output_dir", folder)
         said = ""
         while "waiting   for another sweep" not in said:
             said += waiting.stdout.readline()

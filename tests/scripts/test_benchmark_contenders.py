@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -137,12 +136,12 @@ def test_torch_muon_follows_its_schedule_after_its_state_was_loaded():
     assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
 
 
-def test_torch_muon_trains_through_the_script_and_is_on_no_shelf(corpus, tiny, tmp_path):
+def test_torch_muon_trains_through_the_script_and_is_on_no_shelf(corpus, tiny, forked_python, tmp_path):
     assert "torch_muon" not in OPTIMIZERS
     script = ROOT / "scripts" / "benchmarks" / "training_runs" / "torch_muon.py"
     flags = ["--optimizer", "torch_muon", "--learning_rate", "8e-3", "--output_dir", str(tmp_path / "out")]
     done = subprocess.run(
-        [sys.executable, str(script), tiny, "--train_file", str(corpus), *flags],
+        [forked_python, str(script), tiny, "--train_file", str(corpus), *flags],
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,

@@ -19,7 +19,7 @@ def test_stages_without_a_core_of_their_own_are_refused(monkeypatch):
         run()
 
 
-def test_updates_are_timed_in_one_process_and_in_a_pipeline():
+def test_updates_are_timed_in_one_process_and_in_a_pipeline(forked_children):
     pytest.importorskip("deepspeed")
     from scripts.benchmarks.timing.pipeline_steps import step_seconds
 

@@ -6,7 +6,6 @@ import math
 import os
 import shutil
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -116,7 +115,7 @@ def is_free(folder: Path) -> bool:
 
 
 @pytest.fixture
-def clone(tmp_path):
+def clone(forked_python, tmp_path):
     """A copy of scripts/ that keeps its rows and results to itself, and a benchmark of four runs in it."""
     folder = tmp_path / "clone"
     words = tmp_path / "words.txt"  # enough documents that a twentieth of them is some
@@ -124,7 +123,7 @@ def clone(tmp_path):
     unwanted = shutil.ignore_patterns("__pycache__", "rows", "RESULTS.md", "*.png")
     shutil.copytree(ROOT / "scripts", folder / "scripts", ignore=unwanted)
     flags = ["--size", "32x1", "--updates", "4", "--seeds", "1", "--num_rates", "2", "--eval_samples", "2"]
-    command = [sys.executable, "scripts/benchmark.py", "lr-sensitivity", *flags, "--corpus", str(words)]
+    command = [forked_python, "scripts/benchmark.py", "lr-sensitivity", *flags, "--corpus", str(words)]
     return folder, command, {"cwd": folder, "env": {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}}
 
 
@@ -214,7 +213,7 @@ trial = Trial(contender="ours", size="32x1", corpus={command[-1]!r}, updates=2, 
 print(Laboratory("twice", RowFile(Path({str(rows)!r}))).run(trial).eval_loss)
 """
     one_of_two = {**where, "cwd": folder / "scripts", "stdout": subprocess.PIPE, "text": True}
-    both = [subprocess.Popen([sys.executable, "-c", code], **one_of_two) for _ in "ab"]
+    both = [subprocess.Popen([command[0], "-c", code], **one_of_two) for _ in "ab"]
     said = sorted((process.communicate()[0].splitlines() for process in both), key=len)
     assert [process.returncode for process in both] == [0, 0]
     assert said[1][0].startswith("waiting for the same run of another benchmark")

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -46,11 +45,11 @@ def logged(folder: Path, name: str) -> list[float]:
     return [row[name] for row in history if name in row]
 
 
-def test_a_stopped_run_goes_on_to_the_weights_of_one_that_was_not(finetune, flags, tmp_path, capsys):
+def test_a_stopped_run_goes_on_to_the_weights_of_one_that_was_not(finetune, flags, forked_python, tmp_path, capsys):
     results, straight = finetune(*flags, name="straight")
     folder = tmp_path / "stopped"
     command = [
-        sys.executable,
+        forked_python,
         "scripts/finetune.py",
         str(tmp_path / "quick.yaml"),
         "--output_dir",

@@ -111,10 +111,10 @@ def test_a_run_that_ended_before_its_report_is_finished_without_another_update(p
     assert not (folder / "checkpoint-13").exists()
 
 
-def test_two_processes_train_the_same_model_as_one(pretrain, corpus, tiny, tmp_path):
+def test_two_processes_train_the_same_model_as_one(pretrain, corpus, tiny, forked_python, tmp_path):
     alone, folder = pretrain("--bf16", "false")
     together = tmp_path / "together"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [forked_python, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     flags = [tiny, "--train_file", str(corpus), "--bf16", "false", "--per_device_train_batch_size", "4"]
     done = subprocess.run(
         [*command, "scripts/pretrain.py", *flags, "--output_dir", str(together)],

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,10 +20,10 @@ def logged(folder: Path, name: str) -> list[float]:
     return [row[name] for row in history if name in row]
 
 
-def launch(*flags: str, kill_at: str = "") -> str:
+def launch(python: str, *flags: str, kill_at: str = "") -> str:
     """Run the script in a process of its own, and kill it at the row that begins with `kill_at`."""
     process = subprocess.Popen(
-        [sys.executable, "scripts/pretrain.py", *flags],
+        [python, "scripts/pretrain.py", *flags],
         cwd=ROOT,
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
         stdout=subprocess.PIPE,
@@ -43,13 +42,13 @@ def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_two_budgets_from_one_trunk_that_stays_as_it_was(pretrain, tiny, corpus, tmp_path):
+def test_two_budgets_from_one_trunk_that_stays_as_it_was(pretrain, forked_python, tmp_path):
     _, trunk = pretrain(*CONSTANT, "--config_overrides", "attention_dropout=0.1", name="trunk")
     before = snapshot(trunk)
     from_six = ["--cooldown_from", str(trunk / "checkpoint-6"), "--cooldown_steps", "6"]
     branch = tmp_path / "branch"
-    launch(*from_six, "--output_dir", str(branch), "--save_steps", "3", kill_at="11/12")
-    said = launch(*from_six, "--output_dir", str(branch), "--save_steps", "3")
+    launch(forked_python, *from_six, "--output_dir", str(branch), "--save_steps", "3", kill_at="11/12")
+    said = launch(forked_python, *from_six, "--output_dir", str(branch), "--save_steps", "3")
     assert f"resuming from {branch}/checkpoint-9" in said
     from_end = ["--cooldown_from", str(trunk / "checkpoint-12"), "--cooldown_steps", "0.25"]
     main([*from_end, "--output_dir", str(tmp_path / "long")])

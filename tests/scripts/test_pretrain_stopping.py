@@ -49,11 +49,11 @@ def steps_saved(folder: Path) -> list[int]:
 
 
 @pytest.fixture(scope="session")
-def straight(settings, tmp_path_factory) -> Path:
+def straight(settings, forked_python, tmp_path_factory) -> Path:
     """The run that nobody stopped."""
     folder = tmp_path_factory.mktemp("straight") / "out"
     subprocess.run(
-        [sys.executable, "scripts/pretrain.py", *settings, "--output_dir", str(folder)],
+        [forked_python, "scripts/pretrain.py", *settings, "--output_dir", str(folder)],
         cwd=ROOT,
         env=ENVIRONMENT,
         check=True,
@@ -73,10 +73,10 @@ def assert_same_run(folder: Path, straight: Path) -> None:
 
 
 def test_a_stopped_run_exits_with_143_and_the_same_command_ends_it_as_if_nothing_had_happened(
-    settings, straight, tmp_path
+    settings, straight, forked_python, tmp_path
 ):
     folder = tmp_path / "out"
-    command = [sys.executable, "scripts/pretrain.py", *settings, "--output_dir", str(folder)]
+    command = [forked_python, "scripts/pretrain.py", *settings, "--output_dir", str(folder)]
     process = start(command)
     wait_for(process, 4)
     process.send_signal(signal.SIGTERM)
@@ -107,7 +107,7 @@ def test_a_signal_to_the_launcher_alone_leaves_a_checkpoint_and_no_orphan(settin
     assert f"stopped: SIGTERM after update {step} of 30" in said
 
 
-def test_a_signal_to_one_of_two_ranks_stops_both_after_the_same_update(settings, tmp_path):
+def test_a_signal_to_one_of_two_ranks_stops_both_after_the_same_update(settings, forked_python, tmp_path):
     folder = tmp_path / "out"
     flags = [*settings, "--per_device_train_batch_size", "4", "--output_dir", str(folder)]
     with socket.socket() as probe:
@@ -115,7 +115,7 @@ def test_a_signal_to_one_of_two_ranks_stops_both_after_the_same_update(settings,
         port = str(probe.getsockname()[1])
     ranks = [
         start(
-            [sys.executable, "scripts/pretrain.py", *flags],
+            [forked_python, "scripts/pretrain.py", *flags],
             MASTER_ADDR="127.0.0.1",
             MASTER_PORT=port,
             WORLD_SIZE="2",

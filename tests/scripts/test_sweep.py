@@ -38,17 +38,19 @@ def rows_of(folder: Path) -> dict[str, dict]:
 
 
 @pytest.fixture
-def start(words):
+def start(words, forked_python):
     """Start the script in a process of its own; returns it."""
 
     def run(*flags: str) -> subprocess.Popen:
-        command = [sys.executable, "scripts/sweep.py", *words, *flags]
+        command = [forked_python, "scripts/sweep.py", *words, *flags]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     return run
 
 
-def test_a_grid_ends_with_a_table_a_picture_and_a_recipe_also_when_a_trial_diverges(words, tmp_path, capsys):
+def test_a_grid_ends_with_a_table_a_picture_and_a_recipe_also_when_a_trial_diverges(
+    forked_children, words, tmp_path, capsys
+):
     folder = tmp_path / "sweep"
     # Decay that rises to 20 multiplies weights by up to 1 - 10 * 20 in an update of rate 10: 40 leave none finite,
     # and the guard gives up before 80.
@@ -87,7 +89,7 @@ def test_a_grid_ends_with_a_table_a_picture_and_a_recipe_also_when_a_trial_diver
     assert {path: path.stat().st_mtime_ns for path in folder.glob("trials/*/*")} == before
 
 
-def test_optuna_searches_and_its_finished_search_tells_again_what_it_found(words, tmp_path, capsys):
+def test_optuna_searches_and_its_finished_search_tells_again_what_it_found(forked_children, words, tmp_path, capsys):
     pytest.importorskip("optuna")
     folder = tmp_path / "sweep"
     vary = ["--vary", "learning_rate=1e-3..1e-2", "--vary", "optimizer_kwargs.betas=[0.9,0.95]"]

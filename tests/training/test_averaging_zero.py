@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -78,13 +77,13 @@ leave_process_group()
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory) -> dict[str, dict]:
+def told(forked_python, tmp_path_factory) -> dict[str, dict]:
     """What each run logged."""
     pytest.importorskip("deepspeed")
     pytest.importorskip("schedulefree")
     folder = tmp_path_factory.mktemp("averaging_zero")
     (folder / "train.py").write_text(TRAIN)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    launcher = [forked_python, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     done = subprocess.run(
         [*launcher, str(folder / "train.py"), str(folder)],
         capture_output=True,

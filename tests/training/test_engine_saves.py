@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -62,10 +61,10 @@ leave_process_group()
     [{"rank": 1, "size": 1000}, {"rank": 0, "size": 5}],  # bytes: no part of the optimizer; not even the last name
     ids=["the other", "the first"],
 )
-def test_what_one_rank_cannot_write_is_no_checkpoint_and_the_next_one_is(tmp_path, full):
+def test_what_one_rank_cannot_write_is_no_checkpoint_and_the_next_one_is(forked_python, tmp_path, full):
     pytest.importorskip("deepspeed")
     (tmp_path / "train.py").write_text(TRAIN)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    launcher = [forked_python, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     done = subprocess.run(
         [*launcher, str(tmp_path / "train.py"), str(tmp_path), json.dumps(full)],
         capture_output=True,

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import torch
@@ -50,12 +49,12 @@ leave_process_group()
 """
 
 
-def test_two_ranks_come_to_what_one_process_comes_to(tiny_lm, arguments, tmp_path):
+def test_two_ranks_come_to_what_one_process_comes_to(tiny_lm, arguments, forked_python, tmp_path):
     tiny_lm.save_pretrained(tmp_path)
     rows = torch.randint(0, 256, (24, 8), generator=torch.Generator().manual_seed(0))
     torch.save(rows, tmp_path / "rows.pt")
     (tmp_path / "train.py").write_text(TRAIN)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    launcher = [forked_python, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     subprocess.run(
         [*launcher, str(tmp_path / "train.py"), str(tmp_path)],
         check=True,

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -108,9 +107,9 @@ leave_process_group()
 """
 
 
-def launch(folder: Path, mode: str, bad: list[int], steep: int | None) -> list[dict]:
+def launch(forked_python: str, folder: Path, mode: str, bad: list[int], steep: int | None) -> list[dict]:
     (folder / "train.py").write_text(TRAIN)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    launcher = [forked_python, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     done = subprocess.run(
         [*launcher, str(folder / "train.py"), str(folder), mode, json.dumps(bad), json.dumps(steep)],
         capture_output=True,
@@ -128,10 +127,10 @@ SHARES = {"ddp": 1.0, "ddp-disk": 1.0, "fsdp2": 0.5, "zero1": 1.0, "zero2": 1.0,
 
 
 @pytest.mark.parametrize("mode", list(SHARES))
-def test_what_one_rank_meets_both_skip_and_both_go_back(mode, tmp_path):
+def test_what_one_rank_meets_both_skip_and_both_go_back(mode, forked_python, tmp_path):
     if "zero" in mode:
         pytest.importorskip("deepspeed")
-    ranks = launch(tmp_path, mode, BAD, STEEP)
+    ranks = launch(forked_python, tmp_path, mode, BAD, STEEP)
     for rank in ranks:
         assert rank["share"] == pytest.approx(SHARES[mode], abs=0.1)
         after = {int(step): digest for step, digest in rank["after"].items()}
@@ -148,6 +147,6 @@ def test_what_one_rank_meets_both_skip_and_both_go_back(mode, tmp_path):
     assert not {row.get("skipped_updates") for row in ranks[0]["log"]} - {None, 1}
 
 
-def test_a_clean_run_has_no_false_alarm_on_two_ranks(tmp_path):
-    ranks = launch(tmp_path, "ddp", [], None)
+def test_a_clean_run_has_no_false_alarm_on_two_ranks(forked_python, tmp_path):
+    ranks = launch(forked_python, tmp_path, "ddp", [], None)
     assert all(set(rank["actions"].values()) == {"take"} for rank in ranks)

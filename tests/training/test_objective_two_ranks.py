@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -66,9 +65,9 @@ leave_process_group()
 """
 
 
-def launch(folder: Path, *words: str, processes: int) -> tuple[dict, float]:
+def launch(forked_python: str, folder: Path, *words: str, processes: int) -> tuple[dict, float]:
     (folder / "train.py").write_text(TRAIN)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    launcher = [forked_python, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     done = subprocess.run(
         [*launcher, str(folder / "train.py"), str(folder), *words],
         capture_output=True,
@@ -82,9 +81,9 @@ def launch(folder: Path, *words: str, processes: int) -> tuple[dict, float]:
     return torch.load(folder / f"found-{processes}.pt")
 
 
-def test_two_ranks_with_two_micro_batches_have_the_gradient_of_one_batch(tmp_path):
-    alone, evaluated_alone = launch(tmp_path, "8", "1", processes=1)
-    shared, evaluated = launch(tmp_path, "2", "2", processes=2)
+def test_two_ranks_with_two_micro_batches_have_the_gradient_of_one_batch(forked_python, tmp_path):
+    alone, evaluated_alone = launch(forked_python, tmp_path, "8", "1", processes=1)
+    shared, evaluated = launch(forked_python, tmp_path, "2", "2", processes=2)
     assert len(alone) == 4
     assert evaluated == pytest.approx(evaluated_alone, rel=1e-6)  # seven rows, of which one rank repeats the first
     for name, (grads, loss) in alone.items():

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -66,7 +65,7 @@ OTHERS: dict[str, dict] = {
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Path:
+def runs(forked_python, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pipelines")
     tasks = []
     for name, task in KINDS.items():
@@ -74,7 +73,7 @@ def runs(tmp_path_factory) -> Path:
         tasks += [{"name": name, **task}, {**alone, "name": f"{name}-alone", "world": 1}]
     tasks += [{"name": name, **task} for name, task in OTHERS.items()]
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(folder), json.dumps(tasks)],
+        [forked_python, str(SCRIPT), str(folder), json.dumps(tasks)],
         env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -106,9 +105,9 @@ for task in tasks:
 """
 
 
-def launch(folder: Path, tasks: list[dict]) -> str:
+def launch(forked_python: str, folder: Path, tasks: list[dict]) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", RUN, str(folder), json.dumps(tasks)],
+        [forked_python, "-c", RUN, str(folder), json.dumps(tasks)],
         env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -124,7 +123,7 @@ def link(name: str, processes: int, until: int, resume: str | None = None, **mor
 
 
 @pytest.fixture(scope="module")
-def replicas(tmp_path_factory) -> tuple[Path, str]:
+def replicas(forked_python, tmp_path_factory) -> tuple[Path, str]:
     """Eight updates of 8 samples, two epochs: by one process, and by 1, 2, 4 and 1 that take turns."""
     folder = tmp_path_factory.mktemp("replicas")
     tasks = [
@@ -134,11 +133,11 @@ def replicas(tmp_path_factory) -> tuple[Path, str]:
         link("four", 4, until=6, resume="two/checkpoint-4"),
         link("last", 1, until=8, resume="four/checkpoint-6"),
     ]
-    return folder, launch(folder, tasks)
+    return folder, launch(forked_python, folder, tasks)
 
 
 @pytest.fixture(scope="module")
-def zero(replicas) -> tuple[Path, str]:
+def zero(forked_python, replicas) -> tuple[Path, str]:
     """The same, by engines that take turns."""
     pytest.importorskip("deepspeed")
     folder, _ = replicas
@@ -152,7 +151,7 @@ def zero(replicas) -> tuple[Path, str]:
         link("joined", 1, until=8, resume="staged/checkpoint-4"),
         link("split", 2, until=8, stage=1, stages=2, resume="zero1/checkpoint-6"),
     ]
-    return folder, launch(folder, tasks)
+    return folder, launch(forked_python, folder, tasks)
 
 
 def losses(folder: Path, *names: str) -> list[float]:

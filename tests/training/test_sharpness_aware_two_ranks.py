@@ -3,7 +3,6 @@
 import copy
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import torch
@@ -51,12 +50,12 @@ def uphill_gradient(model, rows) -> list[torch.Tensor]:
     return list(gradient())
 
 
-def test_two_ranks_take_the_mean_of_what_each_finds_uphill(tiny_lm, tmp_path):
+def test_two_ranks_take_the_mean_of_what_each_finds_uphill(tiny_lm, forked_python, tmp_path):
     tiny_lm.save_pretrained(tmp_path)
     rows = torch.randint(0, 256, (16, 8), generator=torch.Generator().manual_seed(0))
     torch.save(rows, tmp_path / "rows.pt")
     (tmp_path / "train.py").write_text(TRAIN)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    launcher = [forked_python, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     subprocess.run(
         [*launcher, str(tmp_path / "train.py"), str(tmp_path), str(RHO), str(RATE)],
         check=True,

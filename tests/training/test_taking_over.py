@@ -108,7 +108,7 @@ def whole(tmp_path) -> Path:
     return folder
 
 
-def test_two_ranks_of_shards_go_on_as_three_and_as_one_and_one_process_as_three(whole, tmp_path):
+def test_two_ranks_of_shards_go_on_as_three_and_as_one_and_one_process_as_three(whole, forked_children, tmp_path):
     multiprocessing.spawn(save_as_accelerate_does, args=(str(tmp_path),), nprocs=2)
     go_on(Net(seed=1), ShardedState(tmp_path))
     multiprocessing.spawn(go_on_with_three, args=(str(tmp_path),), nprocs=3)
