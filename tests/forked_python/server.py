@@ -27,13 +27,14 @@ HEAVY = (
     "accelerate", "peft", "datasets", "deepspeed", "sklearn", "scipy.stats", "matplotlib.pyplot",
     "hf_strategies.runs.pretraining", "hf_strategies.runs.finetuning", "hf_strategies.planning",
 )  # fmt: skip
+FLAGS = ("-u", "-B")
 # What libraries read of the environment while they are imported.
 IMPORTED_WITH = ("HF_HOME", "HF_HUB_", "HF_DATASETS_", "HF_MODULES_", "OMP_", "MKL_", "CUDA_", "TRANSFORMERS_", "XDG_")
 
 
 def starts_here(words: list[str], environment: dict[str, str]) -> bool:
     """Whether a fork is what a fresh interpreter would be; what the environment leaves open is as it is here."""
-    first = next((word for word in words if word != "-u"), "-")
+    first = next((word for word in words if word not in FLAGS), "-")
     return (first in ("-c", "-m") or not first.startswith("-")) and all(
         os.environ.get(name) == value for name, value in environment.items() if name.startswith(IMPORTED_WITH)
     )
@@ -41,9 +42,10 @@ def starts_here(words: list[str], environment: dict[str, str]) -> bool:
 
 def be(words: list[str]) -> None:
     """Be the program, in a process that is its own."""
-    if words[0] == "-u":
-        words = words[1:]
-        sys.stdout.reconfigure(line_buffering=True)
+    while words[0] in FLAGS:
+        flag, *words = words
+        if flag == "-u":
+            sys.stdout.reconfigure(line_buffering=True)
     if words[0] == "-m":
         sys.argv = words[1:]
         sys.path.insert(0, str(Path.cwd()))
@@ -58,7 +60,7 @@ def be(words: list[str]) -> None:
     else:
         sys.argv = words
         sys.path.insert(0, str(Path(words[0]).resolve().parent))
-        program.__file__ = words[0]
+        program.__file__ = str(Path.cwd() / words[0])
         exec(compile(Path(words[0]).read_bytes(), words[0], "exec"), program.__dict__)
 
 

@@ -24,8 +24,10 @@ def test_words_folder_environment_and_open_files_are_its_own(forked_python, tmp_
     expected = f"['a', 'b'] {tmp_path} 1 False __main__\n"
     assert said(forked_python, "-c", told, "a", "b", **place) == expected
     (tmp_path / "told.py").write_text(told)
-    for program in (["told.py"], ["-u", "told.py"], ["-m", "told"]):
+    for program in (["told.py"], ["-u", "-B", "told.py"], ["-m", "told"]):
         assert said(forked_python, *program, "a", "b", **place) == expected
+    (tmp_path / "place.py").write_text("print(__file__)")
+    assert said(forked_python, "place.py", **place) == f"{tmp_path}/place.py\n"
     reading, writing = os.pipe()
     subprocess.run([forked_python, "-c", f"import os; os.write({writing}, b'here')"], pass_fds=[writing], check=True)
     assert os.read(reading, 9) == b"here"

@@ -171,6 +171,11 @@ def test_a_mistake_is_told_before_torch_is_imported(flags, said):
     assert "Traceback" not in done.stderr
 
 
+def test_the_command_answers_in_an_interpreter_of_its_own():
+    command = [sys.executable, "scripts/sweep.py", "--help"]
+    assert "--vary" in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
 def test_help_tells_both_commands_options(capsys):
     main(["--help"])
     assert "--vary" in capsys.readouterr().out
