@@ -50,7 +50,11 @@ def test_random_weights_are_neither_frozen_nor_adapted(flags):
     [
         ("image-classification", "bert", "take vit, or name a checkpoint with model_name_or_path"),
         ("image-classification", "t5", "take vit, or name a checkpoint with model_name_or_path"),
-        ("token-classification", "t5", "take lstm or gru or bert, or name a checkpoint with model_name_or_path"),
+        (
+            "token-classification",
+            "t5",
+            "take lstm or gru or bert or modernbert, or name a checkpoint with model_name_or_path",
+        ),
         ("clip-classification", "vit", "take resnet3d, or name a checkpoint with model_name_or_path"),
         ("seq2seq", "t5", "name a checkpoint with model_name_or_path"),
     ],
