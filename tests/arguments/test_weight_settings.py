@@ -53,7 +53,7 @@ def test_random_weights_are_neither_frozen_nor_adapted(flags):
         (
             "token-classification",
             "t5",
-            "take lstm or gru or bert or modernbert, or name a checkpoint",
+            "take lstm or gru or bert or modernbert, or name a checkpoint with model_name_or_path",
         ),
         ("clip-classification", "vit", "take resnet3d, or name a checkpoint with model_name_or_path"),
         ("seq2seq", "t5", "name a checkpoint with model_name_or_path"),
