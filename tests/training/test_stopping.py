@@ -148,7 +148,7 @@ def test_minutes_count_from_the_last_save(build_lm, numbered_rows, arguments, tm
 
 def test_a_budget_of_hours_stops_before_it_is_spent(train, tmp_path):
     began = time.time()
-    trainer = train(options={"max_hours": 1.0, "job_started": began - 3599.9})
+    trainer = train(options={"max_hours": 1.0, "job_started": began - 3599.99})
     assert (trainer.stopped_by, trainer.state.global_step) == ("max_hours", 1)
     assert checkpoints(tmp_path) == ["checkpoint-1"]
 
