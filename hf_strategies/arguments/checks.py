@@ -86,6 +86,9 @@ RANGES: dict[str, Rule] = {
     "learning_rate_width": AT_LEAST_ONE,
     "num_seeds": AT_LEAST_ONE,
     "shots": (lambda shots: all(shot.isdecimal() for shot in shots), "whole numbers of at least 0"),
+    "eval_accumulation_steps": AT_LEAST_ONE,
+    "label_smoothing_factor": SHARE,
+    "neftune_noise_alpha": NOT_NEGATIVE,
     "r_drop": POSITIVE,
     "fgm_epsilon": POSITIVE,
     "early_stopping_patience": AT_LEAST_ONE,
@@ -220,6 +223,7 @@ def _combinations(values: dict[str, Value]) -> Iterator[str]:
         yield f"{values['validation_records'].where}: validation_records are of FASTA files: name them in train_file"
     if get("do_train") is False and not get("do_eval"):
         yield f"{values['do_train'].where}: do_train false leaves nothing to do; add do_eval"
+    yield from _best_kept_problems(values)
     if get("param_groups") and not get("optimizer"):
         yield f"{values['param_groups'].where}: param_groups needs an optimizer; those of optim have their own groups"
     if get("tokenizer") == "bpe" and get("vocab_size") is None:
@@ -227,6 +231,21 @@ def _combinations(values: dict[str, Value]) -> Iterator[str]:
     for name in COMPUTED_HERE:
         if get(name):
             yield f"{values[name].where}: {name} does not go with this script: {COMPUTED_HERE[name]}"
+
+
+def _best_kept_problems(values: dict[str, Value]) -> Iterator[str]:
+    """Refuse to keep the best checkpoint of a run that does not evaluate when it saves; the host names no cure."""
+    asked = values.get("load_best_model_at_end")
+    evaluates, saves = (values.get(name) for name in ("eval_strategy", "save_strategy"))
+    when, saved = (evaluates and evaluates.value) or "no", (saves and saves.value) or "steps"
+    if asked is None or not asked.value or when == saved or (saved == "best" and when != "no"):
+        return
+    given = [item for item in (evaluates, saves) if item is not None and not item.from_recipe]
+    where = (given or [asked])[0].where
+    yield (
+        f"{where}: load_best_model_at_end ({asked.where}) needs an evaluation of each checkpoint, got eval_strategy "
+        f"{when} and save_strategy {saved}: set it to false, or those alike"
+    )
 
 
 def _mixture_problems(values: dict[str, Value]) -> Iterator[str]:

@@ -66,13 +66,17 @@ def columns_of(path: Path) -> list[str]:
     """List the columns of a table, or the keys of its first object.
 
     Raises:
-        UserError: As of `read_records`.
+        UserError: As of `read_records`; or no row can be read.
     """
     if format_suffix(path) == ".parquet":
         with naming(path):
             return _open_parquet(path).schema_arrow.names
-    records = (record for _, record in read_records(path, ()))
-    return list(next((record for record in records if not isinstance(record, Broken)), {}))
+    why = "there are none"
+    for number, record in read_records(path, ()):
+        if not isinstance(record, Broken):
+            return list(record)
+        why = f"row {number}: {record.reason}"
+    raise UserError(f"{path}: no row can be read ({why})")
 
 
 @contextmanager

@@ -47,11 +47,12 @@ def check_head(config: PretrainedConfig, head: str, name: str) -> None:
     """
     if head not in NEEDS:
         if not _offers(config, head):
-            raise UserError(f"{name} is a {config.model_type}, which has no head for {head}")
+            others = ", ".join(other for other in HEADS if _offers(config, other)) or "none"
+            raise UserError(f"{name} is a {config.model_type}, which has no head for {head} (it has: {others})")
         return
     fits = pretraining_objective(config)
     if fits is None or HEAD_OF[fits] != head:
-        cure = f"; objective {fits} fits it" if fits else ""
+        cure = f", and this is {NEEDS[HEAD_OF[fits]]} (objective {fits} fits it)" if fits else ""
         raise UserError(f"{name} is a {config.model_type}: a {head} head needs {NEEDS[head]}{cure}")
 
 

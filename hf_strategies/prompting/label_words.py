@@ -14,11 +14,14 @@ def choose_words(names: Sequence[str], given: Mapping[str, str] | None) -> list[
         given: Words by class; None takes the names. Spaces around a word do not belong to it.
 
     Raises:
-        UserError: A class is unknown or left out, a word is empty, or two classes have the same one. One line each.
+        UserError: Words are for other classes; a class is unknown or left out, a word is empty, or two classes have
+            the same one. One line each.
     """
     if given is None:
         return list(names)
     known = ", ".join(names)
+    if not set(given) & set(names):
+        raise UserError(f"label_words: are for the classes {', '.join(given)}, and the rows have {known}")
     problems = [
         f"label_words: there is no class {name!r}{did_you_mean(name, names)} (classes: {known})"
         for name in given

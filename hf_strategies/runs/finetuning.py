@@ -36,7 +36,7 @@ from hf_strategies.runs.row_tokenizer import train_on_rows
 from hf_strategies.runs.tuned_model import build_tuned_model
 from hf_strategies.runs.tuned_pictures import processor_of
 from hf_strategies.runs.tuned_predictions import report_predictions
-from hf_strategies.runs.tuned_rows import Job, prepare, unpack_where_seen
+from hf_strategies.runs.tuned_rows import Job, prepare, settle_length, unpack_where_seen
 from hf_strategies.runs.tuned_samples import sample_callbacks
 from hf_strategies.runs.tuned_trainer import build_tuned_trainer, choose_objective
 from hf_strategies.tasks import TASKS
@@ -77,7 +77,8 @@ def finetune(arguments: Arguments, stand_on: Callable[[str], Arguments] | None) 
     if job.processor is None:
         job.processor = train_on_rows(arguments.model, job.task, job.sides.train)
         job.notes.append(f"the tokenizer was trained on the rows: {len(job.processor):,} tokens")
-    arguments = settle_machine(settle_rate(settle_adapter(arguments), getattr(job.config, "hidden_size", None)))
+    arguments = settle_rate(settle_adapter(settle_length(arguments, job)), getattr(job.config, "hidden_size", None))
+    arguments = settle_machine(arguments)
     check_metric(arguments, job.task)
     threads = use_all_cores() if arguments.training["use_cpu"] else None
     args = build_training_arguments(

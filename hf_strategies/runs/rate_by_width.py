@@ -13,30 +13,37 @@ def settle_rate(arguments: Arguments, width: int | None) -> Arguments:
 
     That is how Adam's best rate moves (Yang et al. 2022, https://arxiv.org/abs/2203.03466). Small BERTs are fine-tuned
     at up to 3e-4 (Turc et al. 2019, https://arxiv.org/abs/1908.08962), the base one at 5e-5. A rate that was written
-    elsewhere than `learning_rate_width` stays.
+    elsewhere than `learning_rate_width` stays, and that width is for no rate then.
 
     Args:
         arguments: Of the run.
         width: The checkpoint's hidden size; None where it has none, or is trained from scratch.
     """
     found, rate = arguments.values.get("learning_rate_width"), arguments.values.get("learning_rate")
-    if found is None or found.value is None or rate is None or width in (None, found.value):
+    if found is None or found.value is None or rate is None:
         return arguments
     if _file(found.where) != _file(rate.where):
+        return _without_width(arguments, rate.where)
+    if width in (None, found.value):
         return arguments
     settled = min(float(rate.value) * found.value / width, max(HIGHEST_RATE, float(rate.value)))
     note = f"learning_rate: {rate.value:g} is for hidden size {found.value}; {width} takes {settled:.3g}"
     where = f"hidden size {width}"
-    return replace(
+    scaled = replace(
         arguments,
         training={**arguments.training, "learning_rate": settled},
-        weights=replace(arguments.weights, learning_rate_width=None),  # the rate is now this checkpoint's own
-        values={
-            **arguments.values,
-            "learning_rate": Value(settled, where),
-            "learning_rate_width": Value(None, where),
-        },
+        values={**arguments.values, "learning_rate": Value(settled, where)},
         notes=[*arguments.notes, note],
+    )
+    return _without_width(scaled, where)
+
+
+def _without_width(arguments: Arguments, where: str) -> Arguments:
+    """Let the rate be this checkpoint's own: what is written down stands in one file, and must rerun it as it is."""
+    return replace(
+        arguments,
+        weights=replace(arguments.weights, learning_rate_width=None),
+        values={**arguments.values, "learning_rate_width": Value(None, where)},
     )
 
 

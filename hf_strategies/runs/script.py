@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -19,6 +20,9 @@ from hf_strategies.runs.disk_errors import lossy_output, told_in_a_line
 from hf_strategies.runs.launcher import stop_with_launcher
 
 Result = TypeVar("Result")
+
+# Of transformers' own making, wherever peft wraps a model.
+HOSTS_OWN = "`is_gradient_checkpointing` is deprecated"
 
 # bitsandbytes logs this wherever it is imported on a CPU, which peft does, also for runs that quantize nothing.
 LOGGER, NOISE = "bitsandbytes.backends.cpu.ops", "Failed to load CPU gemm_4bit_forward"
@@ -34,6 +38,7 @@ def script(main: Callable[[Sequence[str] | None], Result]) -> Callable[..., Resu
     def wrapped(argv: Sequence[str] | None = None) -> Result:
         words = sys.argv[1:] if argv is None else argv
         logging.getLogger(LOGGER).addFilter(_is_news)
+        warnings.filterwarnings("ignore", HOSTS_OWN)
         stop_with_launcher()
         with lossy_output():
             try:

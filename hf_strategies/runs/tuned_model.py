@@ -100,7 +100,7 @@ def sequence_length(arguments: Arguments, config: PretrainedConfig, tokenizer: A
     longest = min(positions, tokenizer.model_max_length)  # RoBERTa has two positions more than it can use
     taken = tokens_before_input(arguments.weights)
     given = arguments.values.get("max_seq_length")
-    if given is not None and not given.from_recipe:
+    if given is not None and given.value is not None and not given.from_recipe:
         beside = f" beside the {taken} tokens of {arguments.weights.adapter}" if taken else ""
         check_positions(longest - taken, wanted, f"{arguments.model.model_name_or_path}{beside}")
     return max(min(wanted, longest - taken), 1)  # an adapter that leaves none is refused when it is built

@@ -7,6 +7,7 @@ from transformers import PretrainedConfig, TrainingArguments
 
 from hf_strategies.adapters import ADAPTERS
 from hf_strategies.arguments import Arguments
+from hf_strategies.arguments.merging import Value
 from hf_strategies.data.labelled import Sides
 from hf_strategies.data.sources import DataSource
 from hf_strategies.errors import UserError
@@ -26,6 +27,7 @@ class Job:
         processor: Of the model; None while its tokenizer is not trained yet.
         sides: The rows.
         config: The checkpoint's; None where training starts from scratch.
+        length: Tokens of a row at most; None where no checkpoint limits them.
         notes: What their user should know.
     """
 
@@ -33,6 +35,7 @@ class Job:
     processor: Any
     sides: Sides
     config: PretrainedConfig | None
+    length: int | None
     notes: list[str]
 
 
@@ -57,8 +60,10 @@ def prepare(arguments: Arguments, before: Job | None = None) -> Job:
         processor = load_processor(arguments, task, config)
     else:
         config, processor = before.config, before.processor
+    length = None
     if config is not None and (task.text_fields or task.head == "causal"):
-        task = build(replace(settings, max_seq_length=sequence_length(arguments, config, processor)))
+        length = sequence_length(arguments, config, processor)
+        task = build(replace(settings, max_seq_length=length))
     sides = before.sides if before else read_rows(arguments, task, processor)
     notes = task.settle(sides.train, sides.validation, known_classes(config))
     if task.head == "causal" and asked.packing and not settings.packing:
@@ -66,7 +71,21 @@ def prepare(arguments: Arguments, before: Job | None = None) -> Job:
             *notes,
             f"packing: under adapter {arguments.weights.adapter} examples would see each other; each has its row",
         ]
-    return Job(task, processor, sides, config, [*notes, *filter(None, [sides.broken])])
+    return Job(task, processor, sides, config, length, [*notes, *filter(None, [sides.broken])])
+
+
+def settle_length(arguments: Arguments, job: Job) -> Arguments:
+    """Let the settings name the length of rows that the checkpoint has positions for, where that is less.
+
+    So what is written down of a run reruns it: there nobody can tell a recipe's length from one that its user wants.
+    """
+    if job.length in (None, arguments.data.max_seq_length or TaskSettings.max_seq_length):
+        return arguments
+    return replace(
+        arguments,
+        data=replace(arguments.data, max_seq_length=job.length),
+        values={**arguments.values, "max_seq_length": Value(job.length, "the checkpoint's positions")},
+    )
 
 
 def unpack_where_seen(task: Task, model: Any, args: TrainingArguments) -> list[str]:

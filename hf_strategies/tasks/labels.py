@@ -113,7 +113,9 @@ def find_labels(
         return Labels(MULTI, _ordered(found, known))
     if _are_values(both, regression):
         return Labels(REGRESSION, ("score",))
-    if regression or any(isinstance(label, float) and not label.is_integer() for label in both):
+    fractions = [label for label, value in zip(both, map(_number, both)) if value is not None and value % 1]
+    # Texts too: classes may be called 3.5 and "other", but not most of them a number with a fraction.
+    if regression or 2 * len(fractions) > len(both) or any(isinstance(label, float) for label in fractions):
         wrong = next(label for label in both if _number(label) is None)
         raise UserError(f"labels: a regression needs numbers alone, got {wrong!r} among them")
     return Labels(SINGLE, _ordered(found, known))

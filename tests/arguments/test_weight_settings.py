@@ -72,3 +72,38 @@ def test_what_cannot_be_merged_is_refused_before_it_is_trained():
         else:
             said = f"--merge_adapter: {adapter.name} cannot become part of the weights; lora, rslora, dora, "
             assert line_of(*flags).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (
+            ["--eval_strategy", "no"],
+            "--eval_strategy: load_best_model_at_end (recipe finetune:22) needs an eval",
+        ),
+        (
+            ["--save_strategy", "no"],
+            "--save_strategy: load_best_model_at_end (recipe finetune:22) needs an eval",
+        ),
+        (
+            ["--label_smoothing_factor", "2"],
+            "--label_smoothing_factor: label_smoothing_factor must be a share in",
+        ),
+        (["--eval_accumulation_steps", "0"], "--eval_accumulation_steps: eval_accumulation_steps must be at least 1"),
+        (["--neftune_noise_alpha", "-5"], "--neftune_noise_alpha: neftune_noise_alpha must be at least 0"),
+    ],
+)
+def test_what_the_host_would_meet_in_training_is_refused_before_it(flags, complaint):
+    assert line_of(*TEXTS, *flags).startswith(complaint)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--eval_strategy", "no", "--load_best_model_at_end", "false"],
+        ["--save_strategy", "best"],
+        ["--eval_strategy", "steps", "--save_strategy", "steps"],
+    ],
+)
+def test_a_best_checkpoint_that_can_be_kept_is_not_refused(flags):
+    parse(*TEXTS, *flags)

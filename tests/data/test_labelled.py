@@ -111,6 +111,17 @@ def test_a_missing_column_is_named_with_the_nearest_one(tmp_path):
         read_sides(write(tmp_path / "a.jsonl", rows(3)), None, columns, **LIMITS)
 
 
+def test_a_file_without_a_row_says_so_instead_of_lacking_columns(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label\n")
+    with pytest.raises(UserError, match=r"rows.csv: no row can be read \(there are none\)"):
+        read_sides(DataSource(files=(str(path),)), None, COLUMNS, **LIMITS)
+    path = tmp_path / "rows.jsonl"
+    path.write_text("{text: 1}\n{text: 2}\n")
+    with pytest.raises(UserError, match=r"rows.jsonl: no row can be read \(row 2: .*JSON"):
+        read_sides(DataSource(files=(str(path),)), None, COLUMNS, **LIMITS)
+
+
 def test_a_side_without_rows_is_a_mistake(tmp_path):
     with pytest.raises(UserError, match="leaves no rows to validate on"):
         read_sides(write(tmp_path / "a.jsonl", rows(1)), None, COLUMNS, validation_share=1e-9, max_broken_share=0.0)

@@ -31,6 +31,14 @@ def test_the_settings_that_are_written_down_rerun_the_same_rate(tmp_path):
     assert again.weights.learning_rate_width is None
 
 
+@pytest.mark.parametrize("flags", [["--learning_rate", "7e-5"], ["--adapter", "lora"]])
+def test_a_rate_that_no_width_is_for_is_rerun_as_it_was(flags, tmp_path):
+    asked = settled("small_data", *flags)
+    write_resolved(asked, tmp_path, "A run.")
+    again = settled(str(tmp_path / FILE_NAME))
+    assert again.training["learning_rate"] == asked.training["learning_rate"]
+
+
 def test_a_rate_of_ones_own_an_adapters_and_that_of_another_recipe_stay():
     assert settled("small_data", "--learning_rate", "7e-5").training["learning_rate"] == 7e-5
     assert settled("small_data", "--adapter", "lora").training["learning_rate"] == pytest.approx(5e-4)

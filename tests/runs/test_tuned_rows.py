@@ -6,11 +6,12 @@ from peft import LoraConfig, get_peft_model
 from transformers import FalconConfig, FalconForCausalLM, TrainingArguments
 
 from hf_strategies.arguments import parse_arguments
+from hf_strategies.arguments.resolved import FILE_NAME, write_resolved
 from hf_strategies.arguments.tuning_topics import FINETUNE
 from hf_strategies.data.example_packing import PackedExamples
 from hf_strategies.models.factory import count_parameters
 from hf_strategies.runs.tuned_model import build_tuned_model
-from hf_strategies.runs.tuned_rows import prepare, unpack_where_seen
+from hf_strategies.runs.tuned_rows import prepare, settle_length, unpack_where_seen
 from hf_strategies.tasks import TASKS
 from hf_strategies.tasks.causal_lm import SingleExamples
 from hf_strategies.tasks.task import TaskSettings
@@ -62,3 +63,19 @@ def test_under_another_recipe_nothing_is_read_again_and_lengths_are_its_own(text
     tuned = build_tuned_model(parsed(), args, again.task, again.processor, again.sides.train, again.config)
     assert tuned.model.config.num_labels == 3
     assert len(first.config.id2label) == 2  # as it was read
+
+
+@pytest.mark.parametrize("recipe", ["small_data", "instruct"])  # one names no length, one a longer one than there is
+def test_what_is_written_down_of_rows_that_were_cut_reruns_the_run(recipe, text_checkpoint, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"text": f"row {n}", "label": f"class {n % 2}"}) + "\n" for n in range(30)))
+    words = ["--task", "text-classification", "--model_name_or_path", str(text_checkpoint("bert"))]
+
+    def parsed(*words):
+        return parse_arguments([*words], description="", default_recipe="finetune", job=FINETUNE)
+
+    asked = parsed(recipe, *words, "--train_file", str(path))
+    write_resolved(settle_length(asked, prepare(asked)), tmp_path, "A run.")
+    again = prepare(parsed(str(tmp_path / FILE_NAME)))
+    assert again.task.settings.max_seq_length == 128  # the checkpoint's positions
+    assert settle_length(parsed(str(tmp_path / FILE_NAME)), again).data.max_seq_length == 128

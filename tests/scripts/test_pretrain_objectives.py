@@ -124,7 +124,9 @@ def test_a_stream_is_refused_before_it_is_opened(refuse):
 def test_checkpoints_and_tokenizers_that_were_made_for_another_objective_are_refused(pretrain, refuse, corpus):
     _, folder = pretrain("--max_steps", "2")
     continued = ["--train_file", str(corpus), "--model_name_or_path", str(folder), "--objective", "masked"]
-    assert "is a llama: a masked head needs an encoder; objective causal fits it" in refuse(*continued)
+    assert "is a llama: a masked head needs an encoder, and this is a decoder (objective causal fits it)" in refuse(
+        *continued
+    )
     borrowed = ["--train_file", str(corpus), "--tokenizer_name", str(folder)]
     assert "objective masked needs a mask token, and the tokenizer" in refuse(*borrowed, *BERT)
     assert "objective span needs sentinels (<extra_id_0>, ...), and the tokenizer" in refuse(*borrowed, *T5)

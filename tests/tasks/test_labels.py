@@ -34,6 +34,13 @@ def test_lists_are_several_labels_and_fractions_a_regression():
         find_labels([1, 2, "good"], [3], regression=True)
 
 
+def test_numbers_with_a_fraction_make_no_classes_of_what_stands_among_them():
+    values = ["0.5", "1.25", "2", "nan", "0.75"]  # as a table without types holds them
+    with pytest.raises(UserError, match="a regression needs numbers alone, got 'nan' among them"):
+        find_labels(values, [])
+    assert find_labels(["3.5", "other", "4", "none"], []).kind == SINGLE
+
+
 def test_a_head_is_described_as_the_host_wants_it():
     config = find_labels(["yes", "no"], []).config
     assert config["problem_type"] == "single_label_classification"
