@@ -130,6 +130,8 @@ def test_images_take_the_shape_that_a_checkpoint_was_trained_on(finetune, images
     )
     said = capsys.readouterr().out
     assert "made anew, as the checkpoint has none that fits this task: classifier.bias, classifier.weight" in said
+    assert f"images come to the checkpoint 12 x 12, {'grey' if theirs == 1 else 'in colour'}" in said
+    assert ("pipeline(" in (out / "README.md").read_text()) == (theirs == 3)  # the host's makes three channels of one
     model = AutoModelForImageClassification.from_pretrained(out)
     assert (model.config.num_channels, model.config.image_size, model.config.num_labels) == (theirs, 12, 2)
     moved = (model.vit.layers[0].mlp.fc1.weight - before.vit.layers[0].mlp.fc1.weight).abs().max()
