@@ -98,6 +98,8 @@ def check_pictures(model: nn.Module, row: Row, name: str) -> None:
     try:
         model(pixel_values=blank[None].to(weight.device))
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"{name} does not take {said}: {first_line(error)}") from error
+        asked = "image" in row and getattr(model.config, "image_size", None) not in (None, row["image"].shape[-1])
+        cure = "; without image_size they come in its own" if asked else ""
+        raise UserError(f"{name} does not take {said}: {first_line(error)}{cure}") from error
     finally:
         model.train(was_training)

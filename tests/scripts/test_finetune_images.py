@@ -236,6 +236,7 @@ def test_a_checkpoint_that_does_not_fit_is_a_line(
     assert "is a bert, which has no head for image-classification" in said
     said = refused(*TASK, "--train_file", folder, "--model_name_or_path", checkpoint(), "--image_size", "8")
     assert "checkpoint does not take images of shape [3, 8, 8] (channels, height, width): " in said
+    assert said.rstrip().endswith("; without image_size they come in its own")
     task = ["--task", "clip-classification", "--model_name_or_path", clip_checkpoint]
     said = refused(*task, "--train_file", clips(shape=(1, 2, 8, 8)))
     assert "clip-checkpoint does not take clips of shape [1, 2, 8, 8] (channels, frames, height, width): " in said
