@@ -58,6 +58,7 @@ class RunRecord:
         compared_by: The metric that they are compared by.
         notes: What a reader must know: warnings, skipped records, settings that were dropped.
         pipeline_tag: Task of the model, as the Hub names it.
+        is_grey: Whether the model takes pictures of one channel.
         package: What of ours must be imported before the host knows the model's class; empty for the host's own.
         adapter_base: What the weights there are an adapter on; None where they are a whole model.
         base_model: Name on the Hub of the checkpoint that was trained further; empty when there was none.
@@ -79,6 +80,7 @@ class RunRecord:
     compared_by: str = "accuracy"
     notes: list[str] = field(default_factory=list)
     pipeline_tag: str = "text-generation"
+    is_grey: bool = False
     package: str = ""
     adapter_base: AdapterBase | None = None
     base_model: str = ""

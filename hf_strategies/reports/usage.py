@@ -7,20 +7,22 @@ PIPELESS = {
     "text2text-generation": "AutoModelForSeq2SeqLM",
     "video-classification": "AutoModelForVideoClassification",
 }
-PROCESSORS = {"image-classification": "image_processor"}  # a pipeline's name for what images go through
+PICTURES = "AutoModelForImageClassification"  # the pipeline makes three channels of one, and warns of an adapter
 
 
 def usage(record: RunRecord) -> str:
     """Write Python that loads a model and, where there is a sample to ask it about, asks."""
     tag, base, place = record.pipeline_tag, record.adapter_base, record.location
     prompt = record.samples[-1]["samples"][0]["prompt"] if record.samples else "Once upon a time"
-    classes = [base.loader] if base else [PIPELESS[tag]] if tag in PIPELESS else []
+    shows_pictures = tag == "image-classification" and (record.is_grey or base is not None)
+    pipeless = PICTURES if shows_pictures else PIPELESS.get(tag)
+    classes = [base.loader] if base else [pipeless] if pipeless else []
     model = f"PeftModel.from_pretrained(base, {place!r})" if base else repr(place)
     lines = [f"base = {_load(base)}"] if base else []
-    if tag not in PIPELESS:
+    if pipeless is None:
         classes.append("pipeline")
-        processor = f", {PROCESSORS.get(tag, 'tokenizer')}={place!r}" if base else ""
-        lines.append(f"model = pipeline({tag!r}, {model}{processor})")
+        tokenizer = f", tokenizer={place!r}" if base else ""
+        lines.append(f"model = pipeline({tag!r}, {model}{tokenizer})")
     else:
         lines.append(f"model = {model if base else f'{classes[0]}.from_pretrained({model})'}")
     if tag == "text-generation":
@@ -34,8 +36,20 @@ def usage(record: RunRecord) -> str:
             f'written = model.generate(**tokenizer({prompt!r}, return_tensors="pt"), max_new_tokens=64)',
             "print(tokenizer.decode(written[0]))",
         ]
+    if shows_pictures:
+        classes.append("AutoImageProcessor")
+        mode = "L" if record.is_grey else "RGB"
+        lines += [
+            f"processor = AutoImageProcessor.from_pretrained({place!r})",
+            f'image = processor(Image.open("image.png").convert({mode!r}), return_tensors="pt")',
+            "print(model.config.id2label[model(**image).logits.argmax().item()])",
+        ]
     ours = [f"import {record.package}  # the class of this model: pip install hf_strategies"] if record.package else []
-    imports = [*(["from peft import PeftModel"] if base else []), f"from transformers import {', '.join(classes)}"]
+    others = [
+        *(["from peft import PeftModel"] if base else []),
+        *(["from PIL import Image"] if shows_pictures else []),
+    ]
+    imports = [*others, f"from transformers import {', '.join(classes)}"]
     return "\n".join([*imports, *(["", *ours] if ours else []), "", *lines])
 
 

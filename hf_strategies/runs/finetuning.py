@@ -181,6 +181,7 @@ def finish(
             adapter_base=None if merged else adapter_base(arguments, job.task, trainer.model),
             weights=MERGED if merged else "",
         )
+        record.is_grey = "image" in job.sides.train[0] and len(job.sides.train[0]["image"]) == 1
         write_reports(record, folder)
         write_results(results, folder)
     if trainer.args.push_to_hub:

@@ -37,7 +37,7 @@ from hf_strategies.runs.language_model import (
     positions_of,
     special_tokens,
 )
-from hf_strategies.runs.tuned_pictures import check_pictures, image_shape
+from hf_strategies.runs.tuned_pictures import check_pictures, describe_pictures, image_shape
 from hf_strategies.runs.tuned_stages import stage_to_load
 from hf_strategies.tasks import TASKS
 from hf_strategies.tasks.labels import REGRESSION
@@ -183,6 +183,7 @@ def build_tuned_model(
         check_vocabulary(model, processor, arguments.model.model_name_or_path)
     elif weights.quantization is None:
         check_pictures(model, rows[0], arguments.model.model_name_or_path)
+    notes += describe_pictures(rows[0])
     notes += [describe_new(new)] if new else []
     if not any(name.startswith(f"{head}.") for name in new for head in head_names(model)):
         notes += renew_head(model, task, known_classes(own), made_for)

@@ -64,6 +64,14 @@ def image_processor(shape: ImageShape, rows: Sequence[Row]) -> BaseImageProcesso
     )
 
 
+def describe_pictures(row: Row) -> list[str]:
+    """Say what a checkpoint gets to see of images, which may be little of what there is; nothing of other rows."""
+    if "image" not in row:
+        return []
+    num_channels, height, width = row["image"].shape
+    return [f"images come to the checkpoint {height} x {width}, {'grey' if num_channels == 1 else 'in colour'}"]
+
+
 @torch.no_grad()
 def check_pictures(model: nn.Module, row: Row, name: str) -> None:
     """Show a model an empty picture or clip of the rows' shape; a model that ZeRO has taken apart is not asked.
@@ -90,6 +98,8 @@ def check_pictures(model: nn.Module, row: Row, name: str) -> None:
     try:
         model(pixel_values=blank[None].to(weight.device))
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"{name} does not take {said}: {first_line(error)}") from error
+        asked = "image" in row and getattr(model.config, "image_size", None) not in (None, row["image"].shape[-1])
+        cure = "; without image_size they come in its own" if asked else ""
+        raise UserError(f"{name} does not take {said}: {first_line(error)}{cure}") from error
     finally:
         model.train(was_training)

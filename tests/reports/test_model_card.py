@@ -1,14 +1,17 @@
 import re
 
 import pytest
+import torch
 from huggingface_hub import ModelCard
+from PIL import Image
+from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessorPil
 
 from hf_strategies.reports.model_card import model_card
 from hf_strategies.reports.run_record import AdapterBase, RunRecord
 
 
 def record(**more):
-    return RunRecord(title="A model", location="runs/pretrain-1", summary="Trained here.", **more)
+    return RunRecord(**{"title": "A model", "location": "runs/pretrain-1", "summary": "Trained here.", **more})
 
 
 def code_blocks(card):
@@ -65,6 +68,22 @@ def test_an_encoder_decoder_for_which_the_host_has_no_pipeline_is_shown_without_
     assert "tokenizer('def f('" in code
 
 
+def test_a_model_of_grey_pictures_is_shown_without_the_hosts_pipeline_which_makes_them_colours(
+    tmp_path, monkeypatch, capsys
+):
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    config = ViTConfig(image_size=8, patch_size=4, num_channels=1, id2label={0: "bright", 1: "dark"}, **sizes)
+    ViTForImageClassification(config).save_pretrained(tmp_path)
+    ViTImageProcessorPil(size={"height": 8, "width": 8}, image_mean=[0.5], image_std=[0.5]).save_pretrained(tmp_path)
+    Image.new("RGB", (20, 10), "white").save(tmp_path / "image.png")
+    card = model_card(record(pipeline_tag="image-classification", is_grey=True, location=str(tmp_path)))
+    ((_, _, code), *_) = code_blocks(card)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert capsys.readouterr().out.strip() in ("bright", "dark")
+
+
 BASE = AdapterBase("org/base", "AutoModelForAny", {"id2label": {0: "a'b", 1: "c"}, "ignore_mismatched_sizes": True})
 
 
@@ -72,7 +91,7 @@ BASE = AdapterBase("org/base", "AutoModelForAny", {"id2label": {0: "a'b", 1: "c"
     ("tag", "loaded"),
     [
         ("text-classification", "pipeline('text-classification', {}, tokenizer='runs/pretrain-1')"),
-        ("image-classification", "pipeline('image-classification', {}, image_processor='runs/pretrain-1')"),
+        ("image-classification", "{}"),  # the host's pipeline warns that it is none of its models
         ("video-classification", "{}"),
         ("text2text-generation", "{}"),
     ],

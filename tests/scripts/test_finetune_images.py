@@ -130,6 +130,8 @@ def test_images_take_the_shape_that_a_checkpoint_was_trained_on(finetune, images
     )
     said = capsys.readouterr().out
     assert "made anew, as the checkpoint has none that fits this task: classifier.bias, classifier.weight" in said
+    assert f"images come to the checkpoint 12 x 12, {'grey' if theirs == 1 else 'in colour'}" in said
+    assert ("pipeline(" in (out / "README.md").read_text()) == (theirs == 3)  # the host's makes three channels of one
     model = AutoModelForImageClassification.from_pretrained(out)
     assert (model.config.num_channels, model.config.image_size, model.config.num_labels) == (theirs, 12, 2)
     moved = (model.vit.layers[0].mlp.fc1.weight - before.vit.layers[0].mlp.fc1.weight).abs().max()
@@ -234,6 +236,7 @@ def test_a_checkpoint_that_does_not_fit_is_a_line(
     assert "is a bert, which has no head for image-classification" in said
     said = refused(*TASK, "--train_file", folder, "--model_name_or_path", checkpoint(), "--image_size", "8")
     assert "checkpoint does not take images of shape [3, 8, 8] (channels, height, width): " in said
+    assert said.rstrip().endswith("; without image_size they come in its own")
     task = ["--task", "clip-classification", "--model_name_or_path", clip_checkpoint]
     said = refused(*task, "--train_file", clips(shape=(1, 2, 8, 8)))
     assert "clip-checkpoint does not take clips of shape [1, 2, 8, 8] (channels, frames, height, width): " in said
