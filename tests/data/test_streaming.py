@@ -118,3 +118,4 @@ def test_a_data_loaders_workers_are_refused(make):
     with pytest.raises(UserError, match="dataloader_num_workers to 0"):
         next(reader)
     worker.terminate()  # torch would wait five seconds for it
+    worker.join()

@@ -118,7 +118,7 @@ class Server:
     def serve(self) -> None:
         while True:
             for key, _ in self.selector.select():
-                if key.fd in self.selector.get_map():  # not closed by what came with it
+                if self.selector.get_map().get(key.fd) == key:  # not closed, or another's, by what came with it
                     key.data()
 
     def accept(self) -> None:
