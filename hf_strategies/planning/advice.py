@@ -15,7 +15,7 @@ from hf_strategies.planning.advice_verdict import Advice, Fit, advise
 from hf_strategies.planning.contenders import CONTENDERS
 from hf_strategies.planning.problem import Problem, Trained, read_problem
 from hf_strategies.runs.output_folder import create_folder, create_next
-from hf_strategies.runs.process import settle_machine, use_all_cores
+from hf_strategies.runs.process import prepare_cpu, settle_machine
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 FEWEST_EXAMPLES = 8  # of a share, for each class
@@ -46,7 +46,7 @@ def settle_problem(request: AdviceRequest) -> Problem:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     if settle_machine(request.base).training["use_cpu"]:
-        use_all_cores()
+        prepare_cpu()
     return read_problem(request)
 
 

@@ -18,7 +18,7 @@ from hf_strategies.reports import format_number, format_table
 from hf_strategies.runs import startup
 from hf_strategies.runs.language_model import build_model, resolve_block_size
 from hf_strategies.runs.output_folder import create_folder, create_next
-from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
+from hf_strategies.runs.process import build_training_arguments, data_seed, prepare_cpu, settle_machine
 from hf_strategies.runs.text import prepare
 from hf_strategies.runs.trainer import build_trainer
 
@@ -71,7 +71,7 @@ def run_tests(request: FindLRRequest) -> list[RangeTest]:
     transformers.logging.set_verbosity_warning()
     transformers.logging.disable_progress_bar()
     arguments, options = settle_machine(request.arguments), request.options
-    threads = use_all_cores() if arguments.training["use_cpu"] else None
+    threads = prepare_cpu() if arguments.training["use_cpu"] else None
     objective = arguments.strategy.objective
     block_size = resolve_block_size(arguments.model, arguments.data.max_seq_length, objective=objective)
     args = build_training_arguments(arguments, max_seq_length=block_size)

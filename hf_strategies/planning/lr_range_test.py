@@ -36,8 +36,8 @@ def lr_range_test(
     """Train `num_warm_steps` updates at `min_lr`, then `num_steps` with a rate that rises to `max_lr`, and undo it.
 
     It trains as the trainer itself would (accumulation, clipping, precision, its optimizer's own parts), with an
-    optimizer made anew, without callbacks, evaluation, checkpoints or reporters, and stops once the loss has diverged.
-    Every parameter group keeps its ratio to the optimizer's learning rate: rates are in terms of that one.
+    optimizer made anew, without callbacks, evaluation, checkpoints, reporters or the step guard, until the loss has
+    diverged. Every parameter group keeps its ratio to the optimizer's learning rate: rates are in terms of that one.
 
     Afterwards weights, buffers, gradients, train or eval mode, optimizer, schedule, random state and the trainer's own
     state are what they were, to the bit. Costs the updates, and one copy of the weights.
@@ -71,6 +71,7 @@ def lr_range_test(
         trainer._created_lr_scheduler = False  # the host keeps a schedule that it did not make
         trainer.control = TrainerControl()
         trainer.stoppable = False  # a range test leaves no checkpoint to go on from
+        trainer.guard_options = None  # a loss that soars is what it is for
         trainer.callback_handler = CallbackHandler(
             [DefaultFlowCallback(), recorder],
             trainer.model,

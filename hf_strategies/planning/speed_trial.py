@@ -21,7 +21,7 @@ from hf_strategies.planning.time_request import TimeOptions
 from hf_strategies.reports.terminal import format_count, format_duration, format_number
 from hf_strategies.runs import startup
 from hf_strategies.runs.language_model import build_model, check_trusted, resolve_block_size
-from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
+from hf_strategies.runs.process import build_training_arguments, data_seed, prepare_cpu, settle_machine
 from hf_strategies.runs.text import prepare
 from hf_strategies.runs.trainer import build_trainer
 
@@ -87,7 +87,7 @@ def time_run(arguments: Arguments, options: TimeOptions) -> Trial:
         arguments, training={**arguments.training, **QUIET}, run=replace(arguments.run, num_completions=0)
     )
     check_trusted(arguments.model)
-    threads = use_all_cores() if arguments.training["use_cpu"] else None
+    threads = prepare_cpu() if arguments.training["use_cpu"] else None
     objective = arguments.strategy.objective
     block_size = resolve_block_size(arguments.model, arguments.data.max_seq_length, objective=objective)
     with tempfile.TemporaryDirectory() as folder:

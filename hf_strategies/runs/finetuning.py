@@ -28,7 +28,7 @@ from hf_strategies.runs.language_model import check_trusted
 from hf_strategies.runs.machine import announce_machine
 from hf_strategies.runs.output_folder import OutputFolder, write_results
 from hf_strategies.runs.preflight import Run
-from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
+from hf_strategies.runs.process import build_training_arguments, data_seed, prepare_cpu, settle_machine
 from hf_strategies.runs.rate_by_width import settle_rate
 from hf_strategies.runs.recipe_choice import JobFacts, choose_recipe, too_little_data
 from hf_strategies.runs.results import closing_table, own_package, record_run, write_reports
@@ -80,7 +80,7 @@ def finetune(arguments: Arguments, stand_on: Callable[[str], Arguments] | None) 
     arguments = settle_rate(settle_adapter(settle_length(arguments, job)), getattr(job.config, "hidden_size", None))
     arguments = settle_machine(arguments)
     check_metric(arguments, job.task)
-    threads = use_all_cores() if arguments.training["use_cpu"] else None
+    threads = prepare_cpu() if arguments.training["use_cpu"] else None
     args = build_training_arguments(
         arguments,
         max_seq_length=arguments.data.max_seq_length or TaskSettings.max_seq_length,

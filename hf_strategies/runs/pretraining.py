@@ -23,7 +23,7 @@ from hf_strategies.runs.language_model import build_model, check_trusted, resolv
 from hf_strategies.runs.machine import announce_machine
 from hf_strategies.runs.output_folder import OutputFolder, check_named, write_results
 from hf_strategies.runs.preflight import Run
-from hf_strategies.runs.process import build_training_arguments, data_seed, settle_machine, use_all_cores
+from hf_strategies.runs.process import build_training_arguments, data_seed, prepare_cpu, settle_machine
 from hf_strategies.runs.results import closing_table, own_package, record_run, write_reports
 from hf_strategies.runs.text import broken_records, data_facts, prepare, source_name
 from hf_strategies.runs.trainer import build_trainer
@@ -44,7 +44,7 @@ def pretrain(arguments: Arguments) -> dict[str, float]:
     transformers.logging.set_verbosity_warning()
     transformers.logging.disable_progress_bar()  # of loading and saving; ours show what takes long
     arguments = settle_machine(arguments)
-    threads = use_all_cores() if arguments.training["use_cpu"] else None
+    threads = prepare_cpu() if arguments.training["use_cpu"] else None
     check_trusted(arguments.model)
     block_size = resolve_block_size(
         arguments.model, arguments.data.max_seq_length, objective=arguments.strategy.objective

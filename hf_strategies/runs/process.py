@@ -1,6 +1,8 @@
 """What a process must know before its trainer exists: its cores, its device, its share of the batch."""
 
+import ctypes
 import os
+import sys
 import time
 from dataclasses import replace
 from typing import Any
@@ -23,6 +25,7 @@ from hf_strategies.runs.host_choices import check_hosts_schedule
 from hf_strategies.schedulers import SCHEDULERS
 
 THREADS = "HF_STRATEGIES_THREADS"
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 JOB_STARTED = time.time()  # scripts import this before they read any data, which may take hours
 
 # Where the host's default would hide something: these say what a script's reader expects instead.
@@ -35,8 +38,8 @@ SCRIPT_DEFAULTS: dict[str, Any] = {
 }
 
 
-def use_all_cores() -> int:
-    """Give torch this process's share of the cores, for a run on the CPU; return the number of threads.
+def prepare_cpu() -> int:
+    """Give torch this process's share of the cores and let it keep its memory; return the number of threads.
 
     The launcher sets OMP_NUM_THREADS=1 on a CPU, which would leave all cores but one idle, and a user's own 1 cannot
     be told from it: `HF_STRATEGIES_THREADS` is the way to ask for another number.
@@ -48,7 +51,21 @@ def use_all_cores() -> int:
     if wanted is not None and (not wanted.isdigit() or int(wanted) < 1):
         raise UserError(f"{THREADS} must be a whole number of at least 1, got {wanted!r}")
     torch.set_num_threads(int(wanted) if wanted else max(1, available_cores() // local_world_size()))
+    keep_freed_memory()
     return torch.get_num_threads()
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep what its tensors on a CPU have freed, for the next ones, as a GPU's allocator does.
+
+    glibc maps a tensor of 32 MiB or more anew each time, and gives the top of its heap back: an update then waits for
+    the kernel to clear the same pages again and again. The parameters of `mallopt` are in its manual page; a process
+    with another C library or allocator is left as it is.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        for parameter, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1)):
+            mallopt(parameter, value)
 
 
 def settle_machine(arguments: Arguments) -> Arguments:

@@ -28,7 +28,7 @@ from hf_strategies.runs.costs import describe_costs, fingerprint, peak_memory
 from hf_strategies.runs.job import announce, run_in_folder, say
 from hf_strategies.runs.language_model import check_trusted
 from hf_strategies.runs.output_folder import EVENTS, OutputFolder, write_results
-from hf_strategies.runs.process import build_training_arguments, settle_machine, use_all_cores
+from hf_strategies.runs.process import build_training_arguments, prepare_cpu, settle_machine
 from hf_strategies.runs.results import REPORT, hub_name, record_run
 from hf_strategies.runs.tuned_rows import read_rows, task_settings
 from hf_strategies.tasks.labels import SINGLE
@@ -55,7 +55,7 @@ def score(arguments: Arguments) -> dict[str, float]:
     check_trusted(arguments.model)
     task, sides, notes = prepare(arguments)
     arguments = settle_machine(arguments)
-    threads = use_all_cores() if arguments.training["use_cpu"] else None
+    threads = prepare_cpu() if arguments.training["use_cpu"] else None
     args = build_training_arguments(arguments, max_seq_length=task.settings.max_seq_length)
     return run_in_folder(
         arguments, args, lambda folder: run(arguments, args, folder, task, sides, notes, threads=threads)

@@ -181,9 +181,10 @@ def build_tuned_model(
         )
     if isinstance(processor, PreTrainedTokenizerBase):
         check_vocabulary(model, processor, arguments.model.model_name_or_path)
-    elif weights.quantization is None:
-        check_pictures(model, rows[0], arguments.model.model_name_or_path)
-    notes += describe_pictures(rows[0])
+    else:
+        if weights.quantization is None:
+            check_pictures(model, rows[0], arguments.model.model_name_or_path)
+        notes += describe_pictures(rows[0])
     notes += [describe_new(new)] if new else []
     if not any(name.startswith(f"{head}.") for name in new for head in head_names(model)):
         notes += renew_head(model, task, known_classes(own), made_for)

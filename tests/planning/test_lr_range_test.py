@@ -10,6 +10,7 @@ from transformers import PrinterCallback, Trainer
 from hf_strategies import OPTIMIZERS, OptimizerFactory, StrategyTrainer
 from hf_strategies.errors import UserError
 from hf_strategies.planning.lr_range_test import lr_range_test
+from hf_strategies.training.guard import GuardOptions
 
 SHORT = {"num_warm_steps": 2, "num_steps": 10, "max_lr": 0.1}
 
@@ -141,6 +142,16 @@ def test_a_test_ends_once_the_loss_has_diverged(build):
     test = lr_range_test(build(optimizer=("adamw", {"lr": 1e-3})), max_lr=1e6, num_warm_steps=0, num_steps=40)
     assert len(test.losses) < 40
     assert min(test.losses[-3:]) > max(test.losses[:10]) or not math.isfinite(test.losses[-1])
+
+
+def test_the_step_guard_stands_aside_and_is_back_afterwards(build, tmp_path):
+    losses = []
+    for guard in (GuardOptions(), None):
+        trainer = build(StrategyTrainer, strategy={"guard": guard})
+        losses.append(lr_range_test(trainer, min_lr=1e-4, max_lr=100.0, num_warm_steps=10, num_steps=40).losses)
+        assert trainer.guard_options is guard
+    assert losses[0] == losses[1]  # on its way to infinity
+    assert not list(tmp_path.rglob("incident-*.json"))
 
 
 def test_a_loss_that_was_never_finite_is_the_users_to_know(build):

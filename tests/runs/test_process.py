@@ -1,5 +1,6 @@
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -25,12 +26,12 @@ PROBE = """
 import os
 from hf_strategies.distributed.precision import automatic_precision
 from hf_strategies.errors import UserError
-from hf_strategies.runs.process import available_cores, use_all_cores
+from hf_strategies.runs.process import available_cores, prepare_cpu
 
 def threads(**environment):
     os.environ.update(environment)
     try:
-        return use_all_cores()
+        return prepare_cpu()
     except UserError as error:
         return error
 
@@ -40,6 +41,29 @@ print(threads(LOCAL_WORLD_SIZE=str(cores)) == 1)
 print(threads(HF_STRATEGIES_THREADS="3") == 3)
 print(threads(HF_STRATEGIES_THREADS="many"))
 """
+
+
+FAULTS = """
+import resource
+import torch
+from hf_strategies.runs.process import keep_freed_memory
+
+def page_faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(16 << 20)  # 64 MiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+keep_freed_memory()
+print(page_faults(), page_faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has no such setting")
+def test_a_tensor_takes_the_pages_that_the_last_one_freed():
+    # In a process of its own, as the setting is the whole process's. Pages have 4 KiB, or are huge: 16,384 or 32.
+    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True, cwd=ROOT)
+    first, second = map(int, done.stdout.split())
+    assert second < first / 4
 
 
 def test_a_process_takes_its_share_of_the_cores_whatever_the_launcher_left_it():
