@@ -39,7 +39,7 @@ def find_lr(request: FindLRRequest) -> LearningRateBand:
     if world_size() > 1:
         raise UserError("a range test runs in one process: run it with python, not with a launcher of several")
     folder = _open_folder(request)
-    tests = run_tests(request)
+    tests = run_tests(request, folder)
     band = find_band(tests)
     rows = [
         [
@@ -66,11 +66,12 @@ def find_lr(request: FindLRRequest) -> LearningRateBand:
     return band
 
 
-def run_tests(request: FindLRRequest) -> list[RangeTest]:
+def run_tests(request: FindLRRequest, folder: Path) -> list[RangeTest]:
     """Build the run that the arguments describe, once for each seed, and test it."""
     transformers.logging.set_verbosity_warning()
     transformers.logging.disable_progress_bar()
     arguments, options = settle_machine(request.arguments), request.options
+    arguments.training["output_dir"] = str(folder)
     threads = prepare_cpu() if arguments.training["use_cpu"] else None
     objective = arguments.strategy.objective
     block_size = resolve_block_size(arguments.model, arguments.data.max_seq_length, objective=objective)
@@ -94,7 +95,7 @@ def run_tests(request: FindLRRequest) -> list[RangeTest]:
             rows=max(args.per_device_train_batch_size, args.per_device_eval_batch_size),
             objective=objective,
         )
-        trainer = build_trainer(arguments, args, model, text, Path(args.output_dir))
+        trainer = build_trainer(arguments, args, model, text, folder)
         test = lr_range_test(
             trainer,
             min_lr=options.min,

@@ -183,14 +183,17 @@ def test_a_band_that_the_range_does_not_hold_is_said_to_be_open(words, tmp_path,
     assert "next " not in said
 
 
-def test_a_band_of_rates_is_found_written_and_handed_to_a_sweep(words, tmp_path, capsys):
-    folder = tmp_path / "found"
+def test_a_band_of_rates_is_found_written_and_handed_to_a_sweep(words, tmp_path, capsys, monkeypatch):
+    folder, here = tmp_path / "found", tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
     main(["find-lr", *words, "--output_dir", str(folder), "--seeds", "0,1", "--warm_steps", "5", "--steps", "40"])
     found = json.loads((folder / "lr_range.json").read_text())
     assert 1e-5 < found["band"]["lowest"] <= found["band"]["low"] <= found["band"]["high"] <= found["band"]["highest"]
     assert [test["seed"] for test in found["tests"]] == [0, 1]
     assert found["tests"][0]["losses"] != found["tests"][1]["losses"]
     assert {path.name for path in folder.iterdir()} == {"lr_range.json", "lr_range.png"}
+    assert not list(here.iterdir())
     said = capsys.readouterr().out
     assert f"band      learning_rate {found['band']['low']:.2g} to {found['band']['high']:.2g}" in said
     assert "next      python scripts/sweep.py" in said
