@@ -25,7 +25,8 @@ from hf_strategies.runs.host_choices import check_hosts_schedule
 from hf_strategies.schedulers import SCHEDULERS
 
 THREADS = "HF_STRATEGIES_THREADS"
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+LARGEST_KEPT = 32 << 20  # bytes; glibc takes no more
 JOB_STARTED = time.time()  # scripts import this before they read any data, which may take hours
 
 # Where the host's default would hide something: these say what a script's reader expects instead.
@@ -58,14 +59,14 @@ def prepare_cpu() -> int:
 def keep_freed_memory() -> None:
     """Let this process keep what its tensors on a CPU have freed, for the next ones, as a GPU's allocator does.
 
-    glibc maps a tensor of 32 MiB or more anew each time, and gives the top of its heap back: an update then waits for
-    the kernel to clear the same pages again and again. The parameters of `mallopt` are in its manual page; a process
-    with another C library or allocator is left as it is.
+    glibc gives the top of its heap back, so that an update waits for the kernel to clear the same pages again. Tensors
+    of 32 MiB or more stay maps of their own: kept, they would leave holes, and a run would take twice the memory. The
+    parameters are explained in the manual page of mallopt(3); another C library or allocator is left as it is.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
-        for parameter, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1)):
-            mallopt(parameter, value)
+        mallopt(M_TRIM_THRESHOLD, -1)
+        mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
 
 
 def settle_machine(arguments: Arguments) -> Arguments:

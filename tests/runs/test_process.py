@@ -50,7 +50,7 @@ from hf_strategies.runs.process import keep_freed_memory
 
 def page_faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.ones(16 << 20)  # 64 MiB
+    torch.ones(4 << 20)  # 16 MiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 keep_freed_memory()
@@ -60,7 +60,7 @@ print(*(page_faults() for _ in range(5)))
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has no such setting")
 def test_a_tensor_takes_the_pages_that_the_last_one_freed():
-    # In a process of its own, as the setting is the whole process's. Pages have 4 KiB, or are huge: 16,384 or 32.
+    # In a process of its own, as the setting is the whole process's. Pages have 4 KiB, or are huge: 4,096 or 8.
     done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True, cwd=ROOT)
     first, *others = map(int, done.stdout.split())
     assert min(others) < first / 4  # not each: a small one may lie in the way

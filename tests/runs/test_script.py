@@ -10,6 +10,7 @@ from hf_strategies.errors import StoppedError, UserError
 from hf_strategies.runs.script import outlast_first_signal, script
 
 ROOT = Path(__file__).parents[2]
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 @script
@@ -22,6 +23,29 @@ def test_a_users_mistake_ends_with_its_lines_and_exit_code_2(capsys):
         failing([])
     assert ended.value.code == 2
     assert capsys.readouterr().err == "error: first line\nerror: second line\n"
+
+
+LARGE = """
+import resource
+from hf_strategies.runs.script import script
+
+@script
+def main(argv=None):
+    import torch
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(16 << 20)  # 64 MiB
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+main([])
+"""
+
+
+@pytest.mark.skipif(
+    not HUGE_PAGES.is_file() or "[never]" in HUGE_PAGES.read_text(), reason="the system has no huge pages"
+)
+def test_tensors_lie_in_huge_pages():
+    done = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert int(done.stdout) < 4_000  # 32 pages of 2 MiB, as far as there are any free; of 4 KiB, they would be 16,384
 
 
 @pytest.mark.parametrize("words", [[], ["--debug"]])

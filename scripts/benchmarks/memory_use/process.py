@@ -20,7 +20,7 @@ from transformers import Trainer, TrainerCallback, set_seed
 from hf_strategies.optimizers import OptimizerFactory
 from hf_strategies.planning.memory_request import MemoryRequest, parse_memory
 from hf_strategies.planning.planned_model import PlannedModel
-from hf_strategies.runs.process import build_training_arguments, settle_machine
+from hf_strategies.runs.process import build_training_arguments, keep_freed_memory, settle_machine
 from hf_strategies.runs.strategies import guard_options
 from hf_strategies.training import StrategyTrainer
 
@@ -50,6 +50,7 @@ class StateBytes(TrainerCallback):
 
 def measure(words: list[str]) -> dict[str, int]:
     """Return the bytes of a run's states, and the most that it took at once."""
+    keep_freed_memory()
     train(parse_memory(tiny(words)))
     gc.collect()
     on_gpu = torch.cuda.is_available()

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from hf_strategies.models import resolve_sizes
 from hf_strategies.models.factory import create_config, create_model
 from hf_strategies.models.mixing import attends, describe_mixing
+from hf_strategies.runs.process import keep_freed_memory
 
 VOCABULARY = 256  # bytes: a head that is small beside the blocks
 NO_TOKENS = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
@@ -44,6 +45,7 @@ def time_lengths(
         sizes: Of every model, as far as it has them.
         repetitions: Steps of each kind.
     """
+    keep_freed_memory()
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
     models = {(name, length): _build(name, length, sizes).to(device) for name in names for length in lengths}
     seconds: dict[tuple[str, int], list[float]] = {pair: [] for pair in models}
