@@ -93,5 +93,5 @@ def _beyond(rows: list[dict[str, Any]]) -> list[str]:
         return []
     return [
         f"farther off: {'; '.join(far)}. What is missing is no tensor but what the allocator cannot use again: with "
-        "every block mapped on its own (MALLOC_MMAP_THRESHOLD_=65536) a process takes what its tensors do"
+        "every block mapped on its own a process takes what its tensors do"
     ]
