@@ -13,9 +13,9 @@ from hf_strategies.reports.terminal import format_bytes, format_table
 from hf_strategies.runs.process import settle_batch, settle_machine
 from hf_strategies.runs.state_memory import States, count_states
 
-# What a CPU's allocator (glibc's, as a script sets it) keeps of freed blocks that fit nothing that comes next, as a share
-# of what comes and goes in a step: 0 to 0.3 in most measured processes, 0.4 to 0.7 where little comes and goes, or nearly
-# all is frozen.
+# What a CPU's allocator (glibc's, as a script sets it) keeps of freed blocks that fit nothing that comes next, as a
+# share of what comes and goes in a step: 0 to 0.3 in most measured processes, 0.4 to 0.7 where little comes and goes,
+# or nearly all is frozen.
 HEAP_SLACK = 0.3
 EVALUATED_ROWS = 8  # of a batch, where no layer says otherwise: the host's own default
 
