@@ -2,8 +2,8 @@
 
 Each case trains a few updates on random tokens, in a process of its own. States are the bytes of weights, gradients
 and the optimizer's tensors. The peak is that of the resident set from the first update on, less what was resident
-before, when everything was imported; on a GPU it is the most that was allocated at once. What a CPU's allocator is said
-to keep was chosen on these cases. A case that is on disk is not measured again, only planned.
+before, when everything was imported; on a GPU it is the most that was allocated at once. What a plan lets a CPU's
+allocator keep was chosen on these cases. A case that is on disk is not measured again, only planned.
 """
 
 import json
