@@ -43,7 +43,7 @@ def run(
 
     Args:
         parts: Which: small_data, adapters, forgetting, images, prompts, packing.
-        seeds: Seeds of small_data; adapters and prompts take 3 of them at most, images 2, the others one.
+        seeds: Seeds of small_data and adapters; prompts take 3 of them at most, images 2, the others one.
         max_steps: Stop every run after so many updates, to see that all of it works; a section of its own.
         dry_run: Only say what would be run, and how long that takes.
         fresh: Forget what was measured on this device before.

@@ -12,7 +12,6 @@ from .scores import LAST, costs, scores_of, summary
 from .small_data import classification, test_rows
 from .trial import Trial, TunedRow
 
-MAX_SEEDS = 3
 TASK = "TREC"
 LORA = "lora"
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
@@ -33,7 +32,7 @@ def plan(scope: Scope) -> list[Trial]:
             scope, encoder, part="adapters", task=TASK, contender=name, seed=seed, settings={**scored, **settings}
         )
         for name, settings in {**WEIGHTS, **sweep}.items()
-        for seed in range(min(MAX_SEEDS, scope.seeds))
+        for seed in range(scope.seeds)
     ]
 
 
