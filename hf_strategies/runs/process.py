@@ -25,7 +25,7 @@ from hf_strategies.runs.host_choices import check_hosts_schedule
 from hf_strategies.schedulers import SCHEDULERS
 
 THREADS = "HF_STRATEGIES_THREADS"
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # of malloc.h
 LARGEST_KEPT = 32 << 20  # bytes; glibc takes no more
 JOB_STARTED = time.time()  # scripts import this before they read any data, which may take hours
 
@@ -56,17 +56,20 @@ def prepare_cpu() -> int:
     return torch.get_num_threads()
 
 
-def keep_freed_memory() -> None:
+def keep_freed_memory(*, largest: int | None = LARGEST_KEPT) -> None:
     """Let this process keep what its tensors on a CPU have freed, for the next ones, as a GPU's allocator does.
 
     glibc gives the top of its heap back, so that an update waits for the kernel to clear the same pages again. Tensors
-    of 32 MiB or more stay maps of their own: kept, they would leave holes, and a run would take twice the memory. The
+    of `largest` bytes or more stay maps of their own: kept, they leave holes, and a run may take twice the memory. The
     parameters are explained in the manual page of mallopt(3); another C library or allocator is left as it is.
+
+    Args:
+        largest: At most 32 MiB; None keeps all.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
         mallopt(M_TRIM_THRESHOLD, -1)
-        mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
+        mallopt(*((M_MMAP_MAX, 0) if largest is None else (M_MMAP_THRESHOLD, largest)))
 
 
 def settle_machine(arguments: Arguments) -> Arguments:

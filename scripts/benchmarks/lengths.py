@@ -1,9 +1,9 @@
 """What a training step costs as rows get longer, for every causal architecture: its square with attention, or less.
 
 A step is a forward and a backward pass over one row of random tokens, by a narrow model, so that a block's mixing of
-tokens outweighs the rest of it early; on a CPU its time is that of all cores, whatever else runs. The exponent is the
-slope of log time over log length, fitted to the longer half of the lengths: 1 where cost grows as a row does, 2 where
-it grows as its square.
+tokens outweighs the rest of it early; on a CPU its time is that of all cores, whatever else runs, in a process that
+keeps all memory it once had, as on a GPU. The exponent is the slope of log time over log length, fitted to the longer
+half of the lengths: 1 where cost grows as a row does, 2 where it grows as its square.
 """
 
 import math

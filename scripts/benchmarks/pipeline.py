@@ -20,7 +20,8 @@ def run(
     *,
     stages: int = 2,
     micro_batches: tuple[int, ...] = (1, 2, 4, 8),
-    num_steps: int = 5,
+    num_steps: int = 3,
+    rounds: int = 3,
     hidden_size: int = 512,
     num_hidden_layers: int = 8,
     rows: int = 2,
@@ -31,7 +32,8 @@ def run(
     Args:
         stages: Number of stages, each on a core of its own.
         micro_batches: Of an update: one line for each number.
-        num_steps: Timed updates of each kind, after one that is not timed; medians are reported.
+        num_steps: Timed updates of each kind, after one that is not timed, of which the median is taken.
+        rounds: Of one process and then the pipeline; the one whose ratio is the median is reported.
         hidden_size: Width of the Llama, a multiple of 16.
         num_hidden_layers: Depth of the Llama, a multiple of the stages.
         rows: Of a micro-batch.
@@ -42,7 +44,12 @@ def run(
     """
     require_at_least(2, stages=stages)
     require_at_least(
-        1, num_steps=num_steps, rows=rows, sequence_length=sequence_length, micro_batches=min(micro_batches)
+        1,
+        num_steps=num_steps,
+        rounds=rounds,
+        rows=rows,
+        sequence_length=sequence_length,
+        micro_batches=min(micro_batches),
     )
     require_multiple(16, hidden_size=hidden_size)
     require_multiple(stages, num_hidden_layers=num_hidden_layers)
@@ -57,10 +64,15 @@ def run(
         "rows": rows,
         "sequence_length": sequence_length,
     }
-    alone = step_seconds(1, micro_batches, num_steps, sizes)
-    staged = step_seconds(stages, micro_batches, num_steps, sizes)
-    found = [compare(stages, count, alone[count], staged[count]) for count in micro_batches]
-    shortest = min(1e3 * alone[count] / count / stages for count in micro_batches)
+    measured = [
+        [step_seconds(processes, micro_batches, num_steps, sizes) for processes in (1, stages)] for _ in range(rounds)
+    ]
+    found = []
+    for count in micro_batches:
+        pairs = [(alone[count], staged[count]) for alone, staged in measured]
+        median = sorted(pairs, key=lambda pair: pair[1] / pair[0])[rounds // 2]
+        found.append(compare(stages, count, *median))
+    shortest = min(1e3 * alone[count] / count / stages for alone, _ in measured for count in micro_batches)
     remarks = [f"A stage takes {shortest:.0f} ms of a micro-batch, forward and backward."]
     if shortest < STAGE_MS:
         remarks.append(f"That is below {STAGE_MS:g} ms: take a larger model for a verdict on the pipeline.")

@@ -21,6 +21,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from hf_strategies.distributed.pipeline.place import Place
 from hf_strategies.distributed.process_group import leave_process_group
+from hf_strategies.runs.process import keep_freed_memory
 from hf_strategies.training.pipeline import Pipeline, resolved_settings
 
 ROOT = Path(__file__).parents[3]
@@ -132,6 +133,7 @@ def staged(processes: int, rank: int, sizes: dict[str, int], micro_batches: int)
 def main() -> None:
     job, rank, processes = json.loads(sys.argv[1]), int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     torch.set_num_threads(1)
+    keep_freed_memory()  # as scripts do
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[rank % len(cores)]})

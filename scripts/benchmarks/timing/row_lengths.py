@@ -45,7 +45,7 @@ def time_lengths(
         sizes: Of every model, as far as it has them.
         repetitions: Steps of each kind.
     """
-    keep_freed_memory()
+    keep_freed_memory(largest=None)  # what the kernel takes to clear new pages jumps at 32 MiB
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
     models = {(name, length): _build(name, length, sizes).to(device) for name in names for length in lengths}
     seconds: dict[tuple[str, int], list[float]] = {pair: [] for pair in models}
