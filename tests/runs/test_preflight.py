@@ -123,6 +123,7 @@ def test_tensors_that_are_split_are_not_asked_to_fit_on_one_device(found, monkey
 
 
 def test_checkpoints_of_zero_are_larger(found, tmp_path):
+    pytest.importorskip("deepspeed")
     assert found()["disk"].said == "checkpoints of about 0.16 MB"
     file = tmp_path / "zero.json"
     file.write_text(json.dumps({"zero_optimization": {"stage": 2}}))
