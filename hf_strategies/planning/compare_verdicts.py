@@ -73,8 +73,14 @@ def _word(difference: Difference, p: float, margin: float) -> str:
 
 
 def _change(values: SettingValues, first: SettingValues) -> str:
-    """Name what a setting has that the first has not."""
-    return ", ".join(f"{name} {text}" for name, text in values.items() if first.get(name) != text)
+    """Name what a setting has that the first has not: an option by its own name, where no other has the same."""
+    own = {name: name.rpartition(".")[2] for name in values}
+    seen = list(own.values())
+    return ", ".join(
+        f"{own[name] if seen.count(own[name]) == 1 else name} {text}"
+        for name, text in values.items()
+        if first.get(name) != text
+    )
 
 
 def answer(verdict: Verdict, first: SettingResult, measure: str) -> str:
@@ -91,7 +97,7 @@ def answer(verdict: Verdict, first: SettingResult, measure: str) -> str:
         return f"{verdict.name} {verdict.word}: {size}{time}; {between}"
     if verdict.word == "no matter":
         return f"{verdict.name} makes no difference that matters: {size}{time}; {between}, within {BASIN_SHARE:.0%}"
-    needed = found.pairs_needed
+    needed = found.pairs_needed and max(found.pairs_needed, len(found.values) + 1)  # it is no answer to many questions
     seeds = f"about {needed} seeds" if needed is not None and needed <= MANY else f"more than {MANY} seeds"
     return f"{verdict.name} is unsettled: {size}{time}; {between}; {seeds} would settle a difference of this size"
 

@@ -26,7 +26,7 @@ def run(
     architectures: tuple[str, ...] = (),
     hidden_size: int = 64,
     num_hidden_layers: int = 2,
-    repetitions: int = 3,
+    repetitions: int = 5,
 ) -> Findings:
     """Time every architecture at every length, in turn; some ten minutes on one core.
 
@@ -35,7 +35,7 @@ def run(
         architectures: Which of them; none takes all that predict the next token.
         hidden_size: Width of the models.
         num_hidden_layers: Their depth.
-        repetitions: Steps of each at each length; medians are reported.
+        repetitions: Steps of each at each length, of which the first find no memory yet; medians are reported.
 
     Returns:
         The goals, one row for each architecture with its exponent and its milliseconds at each length, and a picture.

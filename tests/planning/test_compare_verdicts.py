@@ -88,3 +88,14 @@ def test_a_comparison_has_a_picture(verdicts, tmp_path):
     with Image.open(path) as picture:
         assert picture.width == 1600
         assert len(np.unique(np.asarray(picture))) > 8
+
+
+def test_an_option_has_its_own_name_where_no_other_has_the_same():
+    values = {"architecture_kwargs.positions": "learned", "optimizer_kwargs.eps": "1e-8", "scheduler_kwargs.eps": "0"}
+    others = [{**values, name: "x"} for name in values]
+    found = judge([SettingResult(each, "finished", FIRST, "", 1.0) for each in (values, *others)])
+    assert [verdict.name for verdict in found[1:]] == [
+        "positions x",
+        "optimizer_kwargs.eps x",
+        "scheduler_kwargs.eps x",
+    ]
