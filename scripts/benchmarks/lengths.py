@@ -28,7 +28,7 @@ def run(
     num_hidden_layers: int = 2,
     repetitions: int = 5,
 ) -> Findings:
-    """Time every architecture at every length, in turn; some ten minutes on one core.
+    """Time every architecture at every length, in turn; some three minutes on one core.
 
     Args:
         lengths: Tokens per row, shortest first; two at least.

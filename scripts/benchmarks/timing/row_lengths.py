@@ -37,7 +37,7 @@ class Growth:
 def time_lengths(
     names: Sequence[str], lengths: Sequence[int], *, sizes: Mapping[str, int], repetitions: int
 ) -> dict[str, Growth]:
-    """Let all architectures take a step at all lengths, and all of that again; a time is the median of a kind.
+    """Let each architecture take a step at all lengths, and all of that again; a time is the median of a kind.
 
     Args:
         names: On the shelf.
@@ -51,9 +51,9 @@ def time_lengths(
     seconds: dict[tuple[str, int], list[float]] = {pair: [] for pair in models}
     for name in names:
         _step(models[name, lengths[0]], lengths[0])  # the first one anywhere takes longer
-    for _ in range(repetitions):
-        for (name, length), model in models.items():
-            seconds[name, length].append(_step(model, length))
+        for _ in range(repetitions):
+            for length in lengths:
+                seconds[name, length].append(_step(models[name, length], length))
     found = {}
     for name in names:
         model = models[name, lengths[-1]]
