@@ -109,9 +109,9 @@ def draw_growth(seconds: Mapping[str, tuple[Mapping[int, float], bool]], path: P
         path: The picture.
     """
     figure, ((panel,),) = _figure(1, 1, "Time of a training step by tokens of a row")
-    inks = [LIGHT[name] for name in ("train", "eval", "rate", "norm", "speed")]
+    inks = [LIGHT[name] for name in ("train", "eval", "rate", "norm", "speed")]  # 5 inks and 4 markers: 20 looks
     for place, (name, (times, has_attention)) in enumerate(seconds.items()):
-        look: dict[str, Any] = {"marker": "os^Dv"[place % 5], "markersize": 4.5, "linewidth": 1.6}
+        look: dict[str, Any] = {"marker": "os^D"[place % 4], "markersize": 4.5, "linewidth": 1.6}
         dash = (0, (4, 2)) if has_attention else "-"
         points = zip(*[(length, 1e3 * time) for length, time in sorted(times.items())])
         panel.plot(*points, color=inks[place % 5], linestyle=dash, label=name, **look)
