@@ -90,6 +90,15 @@ def test_a_comparison_has_a_picture(verdicts, tmp_path):
         assert len(np.unique(np.asarray(picture))) > 8
 
 
+def test_more_seeds_are_asked_for_than_there_were():
+    # Three seeds settle it alone (p 0.03), and not as one of three questions.
+    losses = [(3.0, 3.1, 3.2), (2.95, 3.07, 3.16), (3.0, 3.2, 3.1), (3.1, 3.0, 3.2)]
+    first, unsettled, *_ = judge([setting(str(number), each) for number, each in enumerate(losses)])
+    assert unsettled.difference.p < 0.05 < unsettled.p
+    assert unsettled.difference.pairs_needed <= 3
+    assert "about 4 seeds would settle" in answer(unsettled, first.result, "eval_loss")
+
+
 def test_an_option_has_its_own_name_where_no_other_has_the_same():
     values = {"architecture_kwargs.positions": "learned", "optimizer_kwargs.eps": "1e-8", "scheduler_kwargs.eps": "0"}
     others = [{**values, name: "x"} for name in values]

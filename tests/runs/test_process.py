@@ -63,7 +63,7 @@ def test_a_tensor_takes_the_pages_that_the_last_one_freed():
     # In a process of its own, as the setting is the whole process's. Pages have 4 KiB, or are huge: 4,096 or 8.
     done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True, cwd=ROOT)
     first, *others = map(int, done.stdout.split())
-    assert min(others) < first / 4  # not each: a small one may lie in the way
+    assert min(others) <= first / 4  # not each: a small one may lie in the way
 
 
 def test_a_process_takes_its_share_of_the_cores_whatever_the_launcher_left_it():
